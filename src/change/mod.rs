@@ -1,0 +1,1 @@
+//! Messages to transactions, and transactions to the JSON a client sees.
