@@ -128,11 +128,11 @@ check_system() {
   [ "$mode" != lint ] && [ "$mode" != fuzz ] || return 0
   local major
   major=$(postgres_major)
-  [ "${major:-0}" -ge "$OLDEST_POSTGRES" ] && have psql || missing+=(postgresql)
+  [ "${major:-0}" -ge "$OLDEST_POSTGRES" ] || missing+=(postgresql)
   major=$(node_major)
   [ "${major:-0}" -ge "$OLDEST_NODE" ] || missing+=(nodejs)
-  have npm || missing+=(npm)
   [ "$mode" = test ] || return 0
+  have npm || missing+=(npm)
   [ -n "${CHROMIUM:-}" ] || [ -n "$(browser)" ] || missing+=(chromium)
   [ -x "$VENV/bin/python" ] || python_makes_venvs || missing+=(python3 python3-venv)
 }
