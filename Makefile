@@ -27,7 +27,7 @@ test: ## formatting, lints and every test; at most 20 minutes on two cores
 	$(CARGO) test --locked
 
 test-long: ## the same tests on every supported major of Postgres, with more random seeds
-	@scripts/setup.sh test
+	@scripts/setup.sh test-long
 	WALCAST_TEST_LONG=1 $(CARGO) test --locked
 
 lint: ## formatting, lints, licences, banned and duplicate crates, sources
@@ -54,4 +54,4 @@ fuzz: ## every fuzz target in turn; TIME=60 is the seconds for each
 
 clean: ## remove what was built and what the tests installed; no database and no volume is touched
 	$(CARGO) clean
-	rm -rf tests/node_modules tests/clients/node_modules tests/clients/.venv tests/browser/node_modules
+	rm -rf tests/node_modules tests/clients/node_modules tests/clients/.venv tests/browser/node_modules tests/long/node_modules

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what walcast needs beside git, make and a Rust toolchain.
 #
-#   scripts/setup.sh [demo|test|lint|bench|fuzz]      (default: demo)
+#   scripts/setup.sh [demo|test|test-long|lint|bench|fuzz]      (default: demo)
 #
 # On Debian and Ubuntu missing packages come from apt-get; on other systems the script names them, with
 # the command that installs them, and exits with 1. When everything is there it says so within a second.
@@ -15,9 +15,9 @@ readonly VENV=tests/clients/.venv
 
 mode=${1:-demo}
 case "$mode" in
-demo | test | lint | bench | fuzz) ;;
+demo | test | test-long | lint | bench | fuzz) ;;
 *)
-  echo "usage: scripts/setup.sh [demo|test|lint|bench|fuzz]" >&2
+  echo "usage: scripts/setup.sh [demo|test|test-long|lint|bench|fuzz]" >&2
   exit 2
   ;;
 esac
@@ -59,13 +59,16 @@ step() {
 
 # ---- what is there -------------------------------------------------------------------------------
 
-# The directories that `walcast demo` looks into.
+# Where `walcast demo` looks: PGBIN alone if it is set, else PATH, then the usual places, highest version first.
+# A pattern without a match stays as it is written, and then names no program.
 postgres_directories() {
-  [ -z "${PGBIN:-}" ] || echo "$PGBIN"
-  if have initdb; then dirname "$(command -v initdb)"; fi
-  # A pattern without a match stays as it is written, and then names no program.
-  printf '%s\n' /usr/lib/postgresql/*/bin /usr/pgsql-*/bin /opt/homebrew/opt/postgresql*/bin \
-    /usr/local/opt/postgresql*/bin /home/linuxbrew/.linuxbrew/opt/postgresql*/bin
+  if [ -n "${PGBIN:-}" ]; then
+    echo "$PGBIN"
+  else
+    tr : '\n' <<<"$PATH"
+    printf '%s\n' /usr/lib/postgresql/*/bin /usr/pgsql-*/bin /opt/homebrew/opt/postgresql*/bin \
+      /usr/local/opt/postgresql*/bin /Applications/Postgres.app/Contents/Versions/*/bin | sort -r
+  fi
 }
 
 # Prints the major version of a server that is new enough, or else of the last one found that is not.
@@ -73,7 +76,7 @@ postgres_major() {
   local directory major found=
   while IFS= read -r directory; do
     if [ ! -x "$directory/initdb" ] || [ ! -x "$directory/postgres" ]; then continue; fi
-    major=$("$directory/initdb" --version | sed -E 's/^[^0-9]*([0-9]+).*/\1/')
+    major=$("$directory/postgres" --version | sed -E 's/^[^0-9]*([0-9]+).*/\1/')
     found=$major
     [ "$major" -lt "$OLDEST_POSTGRES" ] || break
   done <<<"$(postgres_directories)"
@@ -131,7 +134,7 @@ check_system() {
   [ "${major:-0}" -ge "$OLDEST_POSTGRES" ] || missing+=(postgresql)
   major=$(node_major)
   [ "${major:-0}" -ge "$OLDEST_NODE" ] || missing+=(nodejs)
-  [ "$mode" = test ] || return 0
+  [ "$mode" = test ] || [ "$mode" = test-long ] || return 0
   have npm || missing+=(npm)
   [ -n "${CHROMIUM:-}" ] || [ -n "$(browser)" ] || missing+=(chromium)
   [ -x "$VENV/bin/python" ] || python_makes_venvs || missing+=(python3 python3-venv)
@@ -218,17 +221,17 @@ stale() {
 ensure_npm() {
   local folder=$1 stamp=$1/node_modules/.walcast-setup
   stale "$stamp" "$folder/package-lock.json" || return 0
-  step "npm ci in $folder" npm ci --prefix "$folder" --no-audit --no-fund
+  step "npm ci in $folder" npm ci --prefix "$folder" --ignore-scripts --no-audit --no-fund
   cat "$folder/package-lock.json" >"$stamp"
 }
 
-# The npm packages of Postgres leave out their symbolic links, which the second script puts back.
+# npm archives hold no symbolic links, and the libraries of these packages need theirs.
 ensure_postgres_majors() {
-  local stamp=tests/node_modules/.walcast-postgres
-  local files=(tests/package-lock.json scripts/hydrate-postgres.sh)
-  ensure_npm tests
+  local stamp=$1/node_modules/.walcast-postgres
+  local files=("$1/package-lock.json" scripts/hydrate-postgres.sh)
+  ensure_npm "$1"
   stale "$stamp" "${files[@]}" || return 0
-  step "preparing the Postgres versions of the tests" bash scripts/hydrate-postgres.sh
+  step "preparing the Postgres versions in $1" sh scripts/hydrate-postgres.sh
   cat "${files[@]}" >"$stamp"
 }
 
@@ -244,10 +247,11 @@ ensure_python() {
 check_rust
 ensure_system
 case "$mode" in
-test)
+test | test-long)
   check_rust_component fmt rustfmt
   check_rust_component clippy clippy
-  ensure_postgres_majors
+  ensure_postgres_majors tests
+  [ "$mode" = test ] || ensure_postgres_majors tests/long
   ensure_npm tests/clients
   ensure_npm tests/browser
   ensure_python
