@@ -9,6 +9,7 @@
 //! - edges, IO: `postgres`, `http`
 //! - roof: `server`, `settings`, `telemetry`, `demo`
 
+pub mod access;
 pub mod change;
 pub mod lsn;
 pub mod pgoutput;
