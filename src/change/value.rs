@@ -32,6 +32,20 @@ pub enum Profile {
     Text,
 }
 
+impl Profile {
+    /// How many profiles there are.
+    pub const COUNT: usize = Self::ALL.len();
+
+    /// Every profile, in the order of [`Profile::index`].
+    pub const ALL: [Self; 3] = [Self::Default, Self::Exact, Self::Text];
+
+    /// The place of this profile among all.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+}
+
 /// Composites and arrays nest by type, and each level of the text quotes the one inside, which at
 /// least doubles the quotes. A field ends at 1 GB, so real values stop before this depth.
 const MAX_NESTING: u8 = 32;
