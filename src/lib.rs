@@ -10,5 +10,6 @@
 //! - roof: `server`, `settings`, `telemetry`, `demo`
 
 pub mod change;
+pub mod demo;
 pub mod lsn;
 pub mod pgoutput;
