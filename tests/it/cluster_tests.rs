@@ -20,8 +20,8 @@ use crate::{cluster, postgres_binaries};
 const OWNER_ROOT: &str = "WALCAST_TEST_OWNER_ROOT";
 
 #[tokio::test]
-async fn every_ordinary_major_starts_with_logical_wal_utf8_and_c_locale() {
-    for major in postgres_binaries::ORDINARY_MAJORS {
+async fn every_major_starts_with_logical_wal_utf8_and_c_locale() {
+    for &major in postgres_binaries::majors() {
         let database = cluster::shared(major).database().await;
         let client = database.connect().await;
         let settings = [
@@ -40,6 +40,16 @@ async fn every_ordinary_major_starts_with_logical_wal_utf8_and_c_locale() {
             client.query_one("select datcollate from pg_database where datname = current_database()", &[]);
         assert_eq!(collate.await.unwrap().get::<_, String>(0), "C");
     }
+}
+
+#[tokio::test]
+async fn the_machines_own_postgres_has_the_contrib_types() {
+    let database = cluster::system().database().await;
+    let client = database.connect().await;
+    client.batch_execute("create extension hstore; create extension citext").await.unwrap();
+    let same =
+        client.query_one("select 'A'::citext = 'a'::citext and 'k=>v'::hstore ? 'k'", &[]).await.unwrap();
+    assert!(same.get::<_, bool>(0));
 }
 
 #[tokio::test]
@@ -89,6 +99,19 @@ async fn extra_settings_win_and_the_port_and_the_data_survive_a_restart() {
     own.stop().unwrap();
     assert!(!directory.exists());
     assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
+}
+
+#[tokio::test]
+async fn a_hung_backend_delays_the_stop_and_does_not_survive_it() {
+    let own = cluster::own(&postgres_binaries::of_major(15), &[]);
+    let client = cluster::connect(&own.url("postgres")).await;
+    let backend = client.query_one("select pg_backend_pid()", &[]).await.unwrap().get::<_, i32>(0);
+    let backend = u32::try_from(backend).unwrap();
+    signal(backend, Signal::SIGSTOP);
+    let directory = own.directory().to_owned();
+    own.stop().unwrap();
+    eventually("the backend is gone", || !runs(backend));
+    assert!(!directory.exists());
 }
 
 #[tokio::test]

@@ -10,6 +10,18 @@ pub const ORDINARY_MAJORS: [u16; 2] = [15, 18];
 /// Every supported major, for the long run.
 pub const ALL_MAJORS: [u16; 5] = [14, 15, 16, 17, 18];
 
+/// The majors that this run covers: the ordinary ones, or all of them with `WALCAST_TEST_MAJORS=all`.
+///
+/// # Panics
+/// On any other value, lest a misspelt long run pass for one.
+pub fn majors() -> &'static [u16] {
+    match std::env::var("WALCAST_TEST_MAJORS").as_deref() {
+        Err(_) => &ORDINARY_MAJORS,
+        Ok("all") => &ALL_MAJORS,
+        Ok(other) => panic!("WALCAST_TEST_MAJORS is `{other}`: set it to `all` or not at all"),
+    }
+}
+
 /// The programs of `major`: from the npm package that `tests/package.json` or `tests/long/package.json` pins;
 /// on a platform for which there is no such package, Debian's directory of that major.
 ///

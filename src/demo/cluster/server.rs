@@ -15,9 +15,14 @@ use nix::unistd::Pid;
 use super::ClusterError;
 use super::binaries::last_lines;
 
-/// Both limits are for a busy machine; an idle one needs about a tenth of a second.
+/// For a busy machine; an idle one needs about a tenth of a second.
 const START_LIMIT: Duration = Duration::from_secs(60);
-const STOP_LIMIT: Duration = Duration::from_secs(5);
+
+const FAST_LIMIT: Duration = Duration::from_secs(5);
+
+/// The server itself kills what has not ended 5 s after an immediate shutdown began (Postgres source,
+/// `SIGKILL_CHILDREN_AFTER_SECS`); killed earlier, it would leave a hung process behind.
+const IMMEDIATE_LIMIT: Duration = Duration::from_secs(8);
 
 const PACE: Duration = Duration::from_millis(5);
 
@@ -112,17 +117,17 @@ impl Server {
 
     fn end(&mut self, shutdown: Shutdown) -> io::Result<()> {
         let steps = match shutdown {
-            Shutdown::Fast => [Signal::SIGINT, Signal::SIGQUIT].as_slice(),
-            Shutdown::Immediate => &[Signal::SIGQUIT],
+            Shutdown::Fast => [(Signal::SIGINT, FAST_LIMIT), (Signal::SIGQUIT, IMMEDIATE_LIMIT)].as_slice(),
+            Shutdown::Immediate => &[(Signal::SIGQUIT, IMMEDIATE_LIMIT)],
         };
-        for signal in steps {
+        for (signal, limit) in steps {
             // The process is ours and not yet waited for, so its number cannot have gone to another.
             if self.process.try_wait()?.is_some() {
                 return Ok(());
             }
             let pid = i32::try_from(self.process.id()).map_err(io::Error::other)?;
             kill(Pid::from_raw(pid), *signal)?;
-            let deadline = Instant::now() + STOP_LIMIT;
+            let deadline = Instant::now() + *limit;
             while Instant::now() < deadline {
                 if self.process.try_wait()?.is_some() {
                     return Ok(());

@@ -4,6 +4,7 @@
 //! parent *thread*, which is a short-lived one in a test or in a blocking pool; other systems have nothing of
 //! the kind. A pipe whose other end closes with the owner works everywhere, and can remove files, too.
 
+use std::env;
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -24,7 +25,7 @@ impl Watchdog {
         Ok(Self { shell })
     }
 
-    /// Wakes it, and returns when server and directory are gone, or it gave up (after about 12 s).
+    /// Wakes it, and returns when server and directory are gone, or it gave up (after about 20 s).
     pub(super) fn wake(&mut self) -> io::Result<()> {
         drop(self.shell.stdin.take());
         self.shell.wait().map(drop)
@@ -39,6 +40,7 @@ impl Watchdog {
 fn script(directory: &Path) -> Command {
     let mut command = Command::new("/bin/sh");
     command.args(["-c", SCRIPT, "walcast-watchdog"]).arg(directory);
+    command.env_clear().env("PATH", env::var_os("PATH").unwrap_or_default());
     command.current_dir("/").stdout(Stdio::null()).stderr(Stdio::null());
     // A Ctrl-C at the terminal goes to the owner's process group; the watchdog has to survive it.
     command.process_group(0);

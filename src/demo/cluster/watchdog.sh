@@ -20,10 +20,11 @@ serves() {
     fi
 } 2>/dev/null
 
-# QUIT: an immediate shutdown, which takes the backends along and never waits for a client.
+# QUIT: an immediate shutdown, which takes the backends along and never waits for a client. The server
+# kills a hung one after 5 s, so it gets more time than that.
 for signal in QUIT KILL; do
     serves "$1" && kill -s "$signal" "$pid"
-    left=50
+    left=80
     while [ "$left" -gt 0 ] && serves "$1"; do
         sleep 0.1
         left=$((left - 1))
