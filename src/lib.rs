@@ -7,7 +7,7 @@
 //! - first floor, decisions: [`topic`], [`channel`], [`access`]
 //! - second floor, tasks: [`hub`], [`dispatch`], [`readiness`]
 //! - edges, IO: [`postgres`], [`http`]
-//! - roof: `server`, `settings`, `telemetry`, `demo`
+//! - roof: [`server`], [`settings`], [`telemetry`], [`demo`]
 
 pub mod access;
 pub mod change;
@@ -21,3 +21,8 @@ pub mod topic;
 
 pub mod http;
 pub mod postgres;
+
+pub mod demo;
+pub mod server;
+pub mod settings;
+pub mod telemetry;
