@@ -56,7 +56,8 @@ impl File {
     }
 }
 
-type Answer<T> = Pin<Box<dyn Future<Output = Result<T, String>> + Send>>;
+/// An answer of the database, or the reason why there is none.
+pub type Answer<T> = Pin<Box<dyn Future<Output = Result<T, String>> + Send>>;
 
 /// What the page asks of the database, wired by the server so that this edge knows no other.
 pub struct Console {
@@ -80,12 +81,12 @@ pub struct Listing {
     /// Table name.
     pub table: String,
     /// Columns in order.
-    pub columns: Vec<ListedColumn>,
+    pub columns: Vec<Listed>,
 }
 
 /// A column of a [`Listing`].
 #[derive(Debug, Serialize)]
-pub struct ListedColumn {
+pub struct Listed {
     /// Column name.
     pub name: String,
     /// Its type, as SQL writes it.
