@@ -13,3 +13,4 @@ pub mod access;
 pub mod change;
 pub mod lsn;
 pub mod pgoutput;
+pub mod settings;
