@@ -203,11 +203,17 @@ impl<'a> Payloads<'a> {
 }
 
 /// The frames of one change for one topic, for every lane that is wanted.
-fn frames(payloads: &mut Payloads<'_>, topic: &str, telling: Telling, wanted: LaneSet) -> SmallVec<[(LaneSet, frame::Frame); 2]> {
+fn frames(
+    payloads: &mut Payloads<'_>,
+    topic: &str,
+    telling: Telling,
+    wanted: LaneSet,
+) -> SmallVec<[(LaneSet, frame::Frame); 2]> {
     let mut frames = SmallVec::new();
     for version in Version::ALL {
         for profile in Profile::ALL {
-            let (both, typed) = (Lane { version, profile, star: true }, Lane { version, profile, star: false });
+            let (both, typed) =
+                (Lane { version, profile, star: true }, Lane { version, profile, star: false });
             if !wanted.has(both) && !wanted.has(typed) {
                 continue;
             }

@@ -93,8 +93,15 @@ impl Server {
             create_publication: settings.replication.create_publication,
         };
         let row_bytes = settings.limits.row_bytes;
-        let reader =
-            Reader::new(database.clone(), session.clone(), source, row_bytes, inlet, watches, stopped.clone());
+        let reader = Reader::new(
+            database.clone(),
+            session.clone(),
+            source,
+            row_bytes,
+            inlet,
+            watches,
+            stopped.clone(),
+        );
         let app = App {
             hub: hub.clone(),
             readiness: readiness.clone(),

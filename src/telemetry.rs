@@ -8,7 +8,10 @@ use crate::settings::{Log, LogFormat};
 pub fn start(log: &Log) {
     // The replication crate reports each lost connection as an error of its own; ours says what follows.
     let filter = EnvFilter::new(format!("pgwire_replication=off,{}", log.filter));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
     let _ = match log.format {
         LogFormat::Text => builder.with_target(false).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),

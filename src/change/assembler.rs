@@ -83,8 +83,12 @@ impl Assembler {
     /// The types of `relation` that only the catalog can explain.
     #[must_use]
     pub fn catalog_types(relation: &RelationMessage<'_>) -> Vec<Oid> {
-        let mut oids: Vec<Oid> =
-            relation.columns.iter().map(|column| column.type_oid).filter(|oid| builtin(*oid).is_none()).collect();
+        let mut oids: Vec<Oid> = relation
+            .columns
+            .iter()
+            .map(|column| column.type_oid)
+            .filter(|oid| builtin(*oid).is_none())
+            .collect();
         oids.sort_unstable();
         oids.dedup();
         oids
@@ -113,7 +117,9 @@ impl Assembler {
         message: &Message<'_>,
     ) -> Result<Option<Transaction>, AssemblyError> {
         match message {
-            Message::Begin { final_lsn, commit_time, xid } => self.begin(*final_lsn, *commit_time, *xid).map(|()| None),
+            Message::Begin { final_lsn, commit_time, xid } => {
+                self.begin(*final_lsn, *commit_time, *xid).map(|()| None)
+            }
             Message::Commit { end_lsn, .. } => self.commit(*end_lsn).map(Some),
             Message::Relation(relation) => {
                 let relation = Arc::new(self.describe(relation));
@@ -195,7 +201,14 @@ impl Assembler {
         // pg_catalog is written as an empty name (PostgreSQL manual, 55.9 Logical Replication Message Formats).
         let schema = if message.schema.is_empty() { "pg_catalog".into() } else { text(message.schema) };
         let layout = Layout::of(&columns);
-        Relation { oid: message.oid, schema, table: text(message.table), identity: message.identity, columns, layout }
+        Relation {
+            oid: message.oid,
+            schema,
+            table: text(message.table),
+            identity: message.identity,
+            columns,
+            layout,
+        }
     }
 
     fn push(

@@ -43,7 +43,11 @@ fn columns_json(columns: &[Column], profile: Profile) -> Box<[u8]> {
         if index > 0 {
             out.push(b',');
         }
-        out.extend_from_slice(if column.key { b"{\"flags\":[\"key\"],\"name\":" } else { b"{\"flags\":[],\"name\":" });
+        out.extend_from_slice(if column.key {
+            b"{\"flags\":[\"key\"],\"name\":"
+        } else {
+            b"{\"flags\":[],\"name\":"
+        });
         write_string(&mut out, column.name.as_bytes());
         out.extend_from_slice(b",\"type\":");
         write_string(&mut out, column.info.wire_name(profile).as_bytes());
@@ -87,7 +91,13 @@ impl Change {
     }
 
     /// Appends the payload of this change: one JSON object.
-    pub fn write_payload(&self, out: &mut Vec<u8>, commit_timestamp: &str, telling: Telling, profile: Profile) {
+    pub fn write_payload(
+        &self,
+        out: &mut Vec<u8>,
+        commit_timestamp: &str,
+        telling: Telling,
+        profile: Profile,
+    ) {
         let relation = &*self.relation;
         out.extend_from_slice(b"{\"columns\":");
         out.extend_from_slice(relation.layout.columns(profile));
@@ -125,10 +135,14 @@ fn write_record(out: &mut Vec<u8>, relation: &Relation, new: &Row, old: Option<&
     let mut unchanged: Vec<&Column> = Vec::new();
     let mut first = true;
     for (index, value) in new.columns().enumerate() {
-        let (Some(column), Some(key)) = (relation.columns.get(index), relation.layout.keys.get(index)) else { break };
+        let (Some(column), Some(key)) = (relation.columns.get(index), relation.layout.keys.get(index)) else {
+            break;
+        };
         let value = match (value, old) {
             // Under FULL the old row holds what the new one did not repeat.
-            (Value::Unchanged, Some(OldRow::Full(old))) => old.columns().nth(index).unwrap_or(Value::Unchanged),
+            (Value::Unchanged, Some(OldRow::Full(old))) => {
+                old.columns().nth(index).unwrap_or(Value::Unchanged)
+            }
             (value, _) => value,
         };
         if value == Value::Unchanged {
@@ -156,7 +170,9 @@ fn write_old_record(out: &mut Vec<u8>, relation: &Relation, old: &OldRow, profil
     out.extend_from_slice(b",\"old_record\":{");
     let mut first = true;
     for (index, value) in old.row().columns().enumerate() {
-        let (Some(column), Some(key)) = (relation.columns.get(index), relation.layout.keys.get(index)) else { break };
+        let (Some(column), Some(key)) = (relation.columns.get(index), relation.layout.keys.get(index)) else {
+            break;
+        };
         if old.knows(column) {
             write_member(out, &mut first, key, column, value, profile);
         }

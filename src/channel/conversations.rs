@@ -60,7 +60,8 @@ impl Script {
                 Vec::new()
             }
             "admit" => {
-                let warnings: Vec<String> = rest.split_once(' ').map(|(_, text)| text.to_owned()).into_iter().collect();
+                let warnings: Vec<String> =
+                    rest.split_once(' ').map(|(_, text)| text.to_owned()).into_iter().collect();
                 let admission = Admission {
                     position: Cursor { commit: Lsn(0x1A2B), change: Lsn(0x1A00), index: 3 },
                     epoch: Epoch { system: 0xABC, timeline: 1 },
@@ -123,7 +124,8 @@ fn list(lines: &[String]) -> String {
 #[test]
 fn every_script_of_tests_conversations_is_followed() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conversations");
-    let mut scripts: Vec<_> = std::fs::read_dir(folder).expect("the folder").map(|e| e.expect("an entry").path()).collect();
+    let mut scripts: Vec<_> =
+        std::fs::read_dir(folder).expect("the folder").map(|e| e.expect("an entry").path()).collect();
     scripts.sort();
     assert!(scripts.len() >= 4, "the scripts are there");
     for script in scripts {

@@ -125,11 +125,12 @@ mod tests {
 
     #[test]
     fn messages_of_every_length_are_read_back() {
-        for length in [0, 1, 125, 126, 127, 65_535, 65_536, SHARED_PAYLOAD_BYTES - 1, SHARED_PAYLOAD_BYTES, 200_000] {
+        for length in
+            [0, 1, 125, 126, 127, 65_535, 65_536, SHARED_PAYLOAD_BYTES - 1, SHARED_PAYLOAD_BYTES, 200_000]
+        {
             let payload = Bytes::from("x".repeat(length));
-            let expected = |before: &str, after: &str| {
-                Message::text(format!("{before}{}{after}", "x".repeat(length)))
-            };
+            let expected =
+                |before: &str, after: &str| Message::text(format!("{before}{}{after}", "x".repeat(length)));
             assert_eq!(read_back(&text(&payload)), [expected("", "")]);
             let (both, last) = around(&payload, &[(b"[1,", b"]"), (b"[2,", b"]")]);
             assert_eq!(read_back(&both), [expected("[1,", "]"), expected("[2,", "]")]);
@@ -140,7 +141,9 @@ mod tests {
     #[test]
     fn control_frames_are_read_back() {
         assert_eq!(read_back(&ping()), [Message::Ping(Bytes::new())]);
-        let [Message::Close(Some(close))] = &read_back(&close(1013, "try again"))[..] else { panic!("a close") };
+        let [Message::Close(Some(close))] = &read_back(&close(1013, "try again"))[..] else {
+            panic!("a close")
+        };
         assert_eq!((u16::from(close.code), close.reason.as_str()), (1013, "try again"));
     }
 }

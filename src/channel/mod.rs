@@ -147,7 +147,8 @@ impl Conversation {
 
     fn join(&mut self, frame: Incoming<'_>, now: Instant) -> Vec<Effect> {
         // A client of vsn 1.0.0 names the join only by its reference.
-        let join_ref = if frame.join_ref.is_null() { frame.reference.clone() } else { frame.join_ref.clone() };
+        let join_ref =
+            if frame.join_ref.is_null() { frame.reference.clone() } else { frame.join_ref.clone() };
         let mut effects = Vec::new();
         if let Some(at) = self.channels.iter().position(|channel| *channel.topic == *frame.topic) {
             let old = self.channels.swap_remove(at);
@@ -211,7 +212,9 @@ impl Conversation {
         let known = self.channels.iter_mut().find(|known| known.id == channel)?;
         let reference = known.joining.take()?;
         let (join_ref, topic) = (known.join_ref.clone(), Arc::clone(&known.topic));
-        let mut response = format!("{{\"position\":\"{}\",\"epoch\":\"{}\"", admission.position, admission.epoch).into_bytes();
+        let mut response =
+            format!("{{\"position\":\"{}\",\"epoch\":\"{}\"", admission.position, admission.epoch)
+                .into_bytes();
         if !admission.warnings.is_empty() {
             response.extend_from_slice(b",\"warnings\":[");
             for (index, warning) in admission.warnings.iter().enumerate() {
@@ -244,14 +247,27 @@ impl Conversation {
         self.push(join_ref, reference, topic, "phx_reply", &payload)
     }
 
-    fn reply_error(&self, join_ref: &Reference, reference: &Reference, topic: &str, refusal: &Refusal) -> Effect {
+    fn reply_error(
+        &self,
+        join_ref: &Reference,
+        reference: &Reference,
+        topic: &str,
+        refusal: &Refusal,
+    ) -> Effect {
         let mut payload = b"{\"status\":\"error\",\"response\":{\"reason\":".to_vec();
         write_string(&mut payload, refusal.to_string().as_bytes());
         payload.extend_from_slice(b"}}");
         self.push(join_ref, reference, topic, "phx_reply", &payload)
     }
 
-    fn push(&self, join_ref: &Reference, reference: &Reference, topic: &str, event: &str, payload: &[u8]) -> Effect {
+    fn push(
+        &self,
+        join_ref: &Reference,
+        reference: &Reference,
+        topic: &str,
+        event: &str,
+        payload: &[u8],
+    ) -> Effect {
         let envelope = serializer::envelope(self.version, join_ref, reference, topic, event);
         Effect::Send([&envelope.prefix, payload, &envelope.suffix].concat())
     }

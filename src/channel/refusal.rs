@@ -18,7 +18,9 @@ pub enum Refusal {
     #[error("BinaryUnsupported: binary frames are not supported; send text")]
     Binary,
     /// An event that means nothing here.
-    #[error("EventUnsupported: this channel carries changes of the database; it takes phx_join, phx_leave and access_token")]
+    #[error(
+        "EventUnsupported: this channel carries changes of the database; it takes phx_join, phx_leave and access_token"
+    )]
     Event,
     /// The payload of a join is not an object, or an option has the wrong value.
     #[error("OptionInvalid: {0}")]
@@ -33,7 +35,9 @@ pub enum Refusal {
         limit: usize,
     },
     /// Joining too fast.
-    #[error("TooManyJoins: a socket may join {limit} channels per second (limits.joins_per_second); try again later")]
+    #[error(
+        "TooManyJoins: a socket may join {limit} channels per second (limits.joins_per_second); try again later"
+    )]
     TooManyJoins {
         /// The limit in force.
         limit: usize,
@@ -63,7 +67,9 @@ pub enum Refusal {
     #[error("ColumnNotPublished: the publication leaves out column {1:?} of table {0}")]
     ColumnNotPublished(String, String),
     /// Equality of this type cannot be decided exactly.
-    #[error("FilterUnsupported: equality of type {1} (column {0:?}) cannot be decided exactly as Postgres would")]
+    #[error(
+        "FilterUnsupported: equality of type {1} (column {0:?}) cannot be decided exactly as Postgres would"
+    )]
     FilterType(String, String),
     /// The database does not take the value.
     #[error("FilterValueInvalid: the value is not a {1} (column {0:?})")]

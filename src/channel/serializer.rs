@@ -65,7 +65,11 @@ impl Reference {
 
     fn from_json(json: &str) -> Result<Self, FrameError> {
         let scalar = !json.starts_with(['{', '[']);
-        if scalar && json.len() <= REFERENCE_BYTES { Ok(Self(json.into())) } else { Err(FrameError::Reference) }
+        if scalar && json.len() <= REFERENCE_BYTES {
+            Ok(Self(json.into()))
+        } else {
+            Err(FrameError::Reference)
+        }
     }
 }
 
@@ -112,15 +116,15 @@ struct ObjectFrame<'a> {
     join_ref: Option<&'a RawValue>,
 }
 
-type ArrayFrame<'a> =
-    (Option<&'a RawValue>, Option<&'a RawValue>, Cow<'a, str>, Cow<'a, str>, &'a RawValue);
+type ArrayFrame<'a> = (Option<&'a RawValue>, Option<&'a RawValue>, Cow<'a, str>, Cow<'a, str>, &'a RawValue);
 
 /// Reads one text frame.
 ///
 /// # Errors
 /// When it is not of the serializer's shape.
 pub fn decode(version: Version, text: &str) -> Result<Incoming<'_>, FrameError> {
-    let reference = |json: Option<&RawValue>| json.map_or(Ok(Reference::null()), |json| Reference::from_json(json.get()));
+    let reference =
+        |json: Option<&RawValue>| json.map_or(Ok(Reference::null()), |json| Reference::from_json(json.get()));
     match version {
         Version::V1 => {
             let frame: ObjectFrame<'_> = serde_json::from_str(text).map_err(|_| FrameError::ShapeV1)?;
@@ -135,7 +139,13 @@ pub fn decode(version: Version, text: &str) -> Result<Incoming<'_>, FrameError> 
         Version::V2 => {
             let (join_ref, reference_, topic, event, payload): ArrayFrame<'_> =
                 serde_json::from_str(text).map_err(|_| FrameError::ShapeV2)?;
-            Ok(Incoming { join_ref: reference(join_ref)?, reference: reference(reference_)?, topic, event, payload })
+            Ok(Incoming {
+                join_ref: reference(join_ref)?,
+                reference: reference(reference_)?,
+                topic,
+                event,
+                payload,
+            })
         }
     }
 }
@@ -152,7 +162,13 @@ pub struct Envelope {
 /// What surrounds a payload on its way to a client. vsn 1.0.0 has no `join_ref` on this way; its key
 /// `ref` must be there even when null.
 #[must_use]
-pub fn envelope(version: Version, join_ref: &Reference, reference: &Reference, topic: &str, event: &str) -> Envelope {
+pub fn envelope(
+    version: Version,
+    join_ref: &Reference,
+    reference: &Reference,
+    topic: &str,
+    event: &str,
+) -> Envelope {
     let mut prefix = Vec::with_capacity(topic.len() + event.len() + 64);
     let mut suffix = Vec::with_capacity(16);
     match version {

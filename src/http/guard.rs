@@ -17,7 +17,8 @@ pub(super) async fn guard(State(app): State<Arc<App>>, request: Request, next: N
     };
     let preflight = request.method() == Method::OPTIONS
         && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
-    let mut response = if preflight { StatusCode::NO_CONTENT.into_response() } else { next.run(request).await };
+    let mut response =
+        if preflight { StatusCode::NO_CONTENT.into_response() } else { next.run(request).await };
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if let Some(origin) = allowed {
@@ -29,9 +30,11 @@ pub(super) async fn guard(State(app): State<Arc<App>>, request: Request, next: N
 /// The value for `Access-Control-Allow-Origin`, if the request names an origin.
 fn decide(origins: &OriginRule, request: &Request) -> Result<Option<HeaderValue>, Refusal> {
     // What is not text is no name that anybody listed.
-    let text = |name: HeaderName| request.headers().get(name).map(|value| value.to_str().unwrap_or("\u{fffd}"));
+    let text =
+        |name: HeaderName| request.headers().get(name).map(|value| value.to_str().unwrap_or("\u{fffd}"));
     // A request line with an authority overrides the header (RFC 9112, section 3.2.2).
-    let host = request.uri().authority().map(axum::http::uri::Authority::as_str).or_else(|| text(header::HOST));
+    let host =
+        request.uri().authority().map(axum::http::uri::Authority::as_str).or_else(|| text(header::HOST));
     let origin = text(header::ORIGIN);
     origins.decide(host, origin)?;
     Ok(origins.cors_allow_origin(origin).and_then(|origin| HeaderValue::from_str(origin).ok()))

@@ -67,7 +67,10 @@ fn attach(hub: &Hub, upgraded: Upgraded, version: Version, seat: Seat) {
 #[allow(clippy::result_large_err, reason = "a response is large, and refused handshakes are rare")]
 fn handshake(request: &Request) -> Result<String, Response> {
     let headers = request.headers();
-    if request.method() != Method::GET || !lists(headers, header::CONNECTION, "upgrade") || !lists(headers, header::UPGRADE, "websocket") {
+    if request.method() != Method::GET
+        || !lists(headers, header::CONNECTION, "upgrade")
+        || !lists(headers, header::UPGRADE, "websocket")
+    {
         let mut refused = error(
             StatusCode::UPGRADE_REQUIRED,
             "UpgradeRequired",
@@ -78,15 +81,16 @@ fn handshake(request: &Request) -> Result<String, Response> {
         return Err(refused);
     }
     if headers.get(header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
-        let mut refused = error(StatusCode::BAD_REQUEST, "HandshakeInvalid", "Sec-WebSocket-Version must be 13");
+        let mut refused =
+            error(StatusCode::BAD_REQUEST, "HandshakeInvalid", "Sec-WebSocket-Version must be 13");
         refused.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, header::HeaderValue::from_static("13"));
         return Err(refused);
     }
     let key = headers.get(header::SEC_WEBSOCKET_KEY).and_then(|key| key.to_str().ok());
     // 16 random bytes in base64.
-    key.filter(|key| key.len() == 24)
-        .map(str::to_owned)
-        .ok_or_else(|| error(StatusCode::BAD_REQUEST, "HandshakeInvalid", "Sec-WebSocket-Key must be 16 bytes in base64"))
+    key.filter(|key| key.len() == 24).map(str::to_owned).ok_or_else(|| {
+        error(StatusCode::BAD_REQUEST, "HandshakeInvalid", "Sec-WebSocket-Key must be 16 bytes in base64")
+    })
 }
 
 /// Whether a header that is a list has this token.

@@ -59,9 +59,13 @@ pub(super) struct Membership {
 enum Phase {
     Open,
     /// The close frame waits in the outbox.
-    Draining { until: Instant },
+    Draining {
+        until: Instant,
+    },
     /// All is written; input is swallowed until the peer closes.
-    Swallowing { until: Instant },
+    Swallowing {
+        until: Instant,
+    },
     Gone,
 }
 
@@ -226,7 +230,11 @@ impl Connection {
                 Effect::Send(text) => state.outbox.push(&frame::text(&text)),
                 Effect::Leave { channel } => shard.leave(state, channel),
                 Effect::Join { channel, spelled, topic, options } => {
-                    let lane = Lane { version: state.conversation.version(), profile: options.profile, star: options.star };
+                    let lane = Lane {
+                        version: state.conversation.version(),
+                        profile: options.profile,
+                        star: options.star,
+                    };
                     shard.ask(self, channel, spelled, topic, lane);
                 }
             }
@@ -300,7 +308,8 @@ impl Connection {
         let closing = {
             let state = &mut *self.state.borrow_mut();
             let quiet = now.saturating_duration_since(state.last_heard);
-            let stalled = !state.outbox.is_empty() && now.saturating_duration_since(state.last_progress) > rules.stall;
+            let stalled =
+                !state.outbox.is_empty() && now.saturating_duration_since(state.last_progress) > rules.stall;
             match state.phase {
                 Phase::Draining { until } | Phase::Swallowing { until } if now > until => {
                     self.end(state);

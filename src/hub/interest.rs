@@ -47,7 +47,7 @@ struct Entry {
 
 /// What a new member of a topic is told.
 #[derive(Clone, Copy, Debug)]
-pub struct Registration {
+pub(super) struct Registration {
     /// The topic, for the shard's table of members.
     pub topic: TopicId,
     /// Changes with a greater number reach the member, others do not.
@@ -60,7 +60,7 @@ pub struct Registration {
 
 /// A topic that has as many members as it may.
 #[derive(Debug)]
-pub struct TopicFull {
+pub(super) struct TopicFull {
     /// The limit in force.
     pub limit: usize,
 }
@@ -173,7 +173,9 @@ impl Table {
 
 impl Entry {
     fn count(&mut self, shard: usize, lane: Lane, change: impl Fn(u32) -> u32) {
-        let (Some(counts), Some(lanes)) = (self.counts.get_mut(shard), self.lanes.get_mut(shard)) else { return };
+        let (Some(counts), Some(lanes)) = (self.counts.get_mut(shard), self.lanes.get_mut(shard)) else {
+            return;
+        };
         if let Some(count) = counts.get_mut(lane.index()) {
             *count = change(*count);
             lanes.set(lane, *count > 0);

@@ -195,7 +195,8 @@ impl Hub {
             if deliveries.is_empty() {
                 continue;
             }
-            let bytes: usize = deliveries.iter().flat_map(|delivery| &delivery.frames).map(|(_, frame)| frame.len()).sum();
+            let bytes: usize =
+                deliveries.iter().flat_map(|delivery| &delivery.frames).map(|(_, frame)| frame.len()).sum();
             let permits = u32::try_from(bytes.clamp(1, SHARD_BYTES)).unwrap_or(1);
             let Ok(budget) = Arc::clone(&shard.budget).acquire_many_owned(permits).await else { continue };
             let _ = shard.work.send(Work::Deliver { deliveries, _budget: budget });

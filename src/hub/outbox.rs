@@ -74,7 +74,8 @@ impl Outbox {
     /// Drops every message that has not begun to go out, and returns how many bytes that were.
     pub(super) fn cut(&mut self) -> usize {
         let begun = self.written > 0 || self.mid_message;
-        let keep = if begun { self.queue.iter().position(|piece| piece.ends).map_or(0, |last| last + 1) } else { 0 };
+        let keep =
+            if begun { self.queue.iter().position(|piece| piece.ends).map_or(0, |last| last + 1) } else { 0 };
         let dropped: usize = self.queue.drain(keep..).map(|piece| piece.bytes.len()).sum();
         self.bytes -= dropped;
         dropped
@@ -180,7 +181,9 @@ mod tests {
     fn a_cut_keeps_the_message_that_is_on_the_wire() {
         let mut outbox = Outbox::default();
         outbox.push(&frame(10));
-        outbox.push(&Frame::Parts([Bytes::from_static(b"12"), Bytes::from_static(b"345"), Bytes::from_static(b"6")].into()));
+        outbox.push(&Frame::Parts(
+            [Bytes::from_static(b"12"), Bytes::from_static(b"345"), Bytes::from_static(b"6")].into(),
+        ));
         outbox.push(&frame(20));
         // The first is written, and the header of the second.
         outbox.advance(12);

@@ -163,7 +163,8 @@ impl Shard {
         if !open || !state.conversation.awaits(channel) {
             return;
         }
-        let admission = verdict.and_then(|approval| self.enrol(connection, state, channel, spelled, lane, approval));
+        let admission =
+            verdict.and_then(|approval| self.enrol(connection, state, channel, spelled, lane, approval));
         let effect = match admission {
             Ok(admission) => state.conversation.admitted(channel, &admission),
             Err(refusal) => state.conversation.refused(channel, &refusal),
@@ -235,7 +236,11 @@ impl Shard {
     }
 
     /// Puts the frames of one change where there is room; returns whom there was none for.
-    fn distribute(&self, delivery: &Delivery, listed: &mut Vec<Rc<Connection>>) -> Vec<(Rc<Connection>, Frame)> {
+    fn distribute(
+        &self,
+        delivery: &Delivery,
+        listed: &mut Vec<Rc<Connection>>,
+    ) -> Vec<(Rc<Connection>, Frame)> {
         let mut full = Vec::new();
         let members = self.members.borrow();
         let Some(members) = members.get(&delivery.topic) else { return full };
@@ -243,7 +248,9 @@ impl Shard {
             if delivery.sequence <= member.after {
                 continue;
             }
-            let Some((_, frame)) = delivery.frames.iter().find(|(lanes, _)| lanes.has(member.lane)) else { continue };
+            let Some((_, frame)) = delivery.frames.iter().find(|(lanes, _)| lanes.has(member.lane)) else {
+                continue;
+            };
             let connection = &member.connection;
             if !connection.is_open() {
                 continue;
@@ -291,7 +298,10 @@ impl Shard {
                     continue;
                 }
                 drop(state);
-                tracing::info!(pending = connection.state.borrow().outbox.bytes(), "closing a socket that reads too slowly");
+                tracing::info!(
+                    pending = connection.state.borrow().outbox.bytes(),
+                    "closing a socket that reads too slowly"
+                );
                 connection.close(Closing::SLOW, true, SLOW_CLOSE);
                 return false;
             }
@@ -310,7 +320,8 @@ impl Shard {
     }
 
     async fn drain(&self, within: Duration, done: oneshot::Sender<()>) {
-        let everyone: Vec<_> = self.connections.borrow().iter().map(|(_, connection)| Rc::clone(connection)).collect();
+        let everyone: Vec<_> =
+            self.connections.borrow().iter().map(|(_, connection)| Rc::clone(connection)).collect();
         for connection in &everyone {
             connection.close(Closing::RESTART, false, within);
         }

@@ -75,7 +75,8 @@ const PUBLISHED_COLUMNS: &str = "select coalesce(array_agg(distinct a), '{}') fr
 /// # Errors
 /// When the session breaks.
 pub async fn schema_exists(client: &Client, schema: &str) -> Result<bool, PostgresError> {
-    let row = client.query_one("select exists(select from pg_namespace where nspname = $1)", &[&schema]).await;
+    let row =
+        client.query_one("select exists(select from pg_namespace where nspname = $1)", &[&schema]).await;
     Ok(row.map_err(PostgresError::Sql)?.get(0))
 }
 
@@ -90,7 +91,9 @@ pub async fn table(
     table: &str,
 ) -> Result<Option<Table>, PostgresError> {
     let names: [&(dyn tokio_postgres::types::ToSql + Sync); 3] = [&schema, &table, &publication];
-    let Some(row) = client.query_opt(TABLE, &names).await.map_err(PostgresError::Sql)? else { return Ok(None) };
+    let Some(row) = client.query_opt(TABLE, &names).await.map_err(PostgresError::Sql)? else {
+        return Ok(None);
+    };
     let (oid, kind, identity): (u32, String, String) = (row.get(0), row.get(1), row.get(2));
     let listed: Vec<String> =
         client.query_one(PUBLISHED_COLUMNS, &names).await.map_err(PostgresError::Sql)?.get(0);
@@ -122,7 +125,11 @@ pub async fn table(
 ///
 /// # Errors
 /// When the session breaks.
-pub async fn canonical(client: &Client, sql_type: &str, value: &str) -> Result<Option<String>, PostgresError> {
+pub async fn canonical(
+    client: &Client,
+    sql_type: &str,
+    value: &str,
+) -> Result<Option<String>, PostgresError> {
     // `sql_type` was quoted by the database itself; the value travels as a parameter. `format` uses the
     // type's output function, as the log does, where a cast to text may print otherwise (`true` for `t`).
     let sql = format!("select format('%s', $1::text::{sql_type})");
@@ -162,8 +169,10 @@ const PUBLISHED: &str = "select p.schemaname::text, p.tablename::text, \
 pub async fn published(client: &Client, publication: &str) -> Result<Vec<Published>, PostgresError> {
     let rows = client.query(PUBLISHED, &[&publication]).await.map_err(PostgresError::Sql)?;
     let table = |row: &tokio_postgres::Row| {
-        let (names, types, keys): (Vec<String>, Vec<String>, Vec<bool>) = (row.get(2), row.get(3), row.get(4));
-        let columns = names.into_iter().zip(types).zip(keys).map(|((name, kind), key)| (name, kind, key)).collect();
+        let (names, types, keys): (Vec<String>, Vec<String>, Vec<bool>) =
+            (row.get(2), row.get(3), row.get(4));
+        let columns =
+            names.into_iter().zip(types).zip(keys).map(|((name, kind), key)| (name, kind, key)).collect();
         Published { schema: row.get(0), table: row.get(1), columns }
     };
     Ok(rows.iter().map(table).collect())

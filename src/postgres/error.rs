@@ -94,11 +94,13 @@ impl PostgresError {
     #[must_use]
     pub fn class(&self) -> Class {
         match self {
-            Self::Sql(error) | Self::Connect(error) => error.code().map_or(Class::Retry, |code| class_of(code.code())),
-            Self::Stream(PgWireError::Server(text)) => sqlstate(text).map_or(Class::Retry, class_of),
-            Self::Stream(PgWireError::Auth(_) | PgWireError::Tls(_)) | Self::Operator(_) | Self::RowTooLarge { .. } => {
-                Class::Operator
+            Self::Sql(error) | Self::Connect(error) => {
+                error.code().map_or(Class::Retry, |code| class_of(code.code()))
             }
+            Self::Stream(PgWireError::Server(text)) => sqlstate(text).map_or(Class::Retry, class_of),
+            Self::Stream(PgWireError::Auth(_) | PgWireError::Tls(_))
+            | Self::Operator(_)
+            | Self::RowTooLarge { .. } => Class::Operator,
             Self::Stream(_)
             | Self::StreamEnded
             | Self::Abandoned
@@ -113,7 +115,9 @@ impl PostgresError {
     #[must_use]
     pub fn sqlstate(&self) -> Option<&str> {
         match self {
-            Self::Sql(error) | Self::Connect(error) => error.code().map(tokio_postgres::error::SqlState::code),
+            Self::Sql(error) | Self::Connect(error) => {
+                error.code().map(tokio_postgres::error::SqlState::code)
+            }
             Self::Stream(PgWireError::Server(text)) => sqlstate(text),
             _ => None,
         }
@@ -131,7 +135,9 @@ fn class_of(code: &str) -> Class {
     match code {
         // Shut down, crashed, starting up; a connection's trouble; deadlock with VACUUM FULL on a
         // catalog; too many connections or walsenders; slot still held by a ghost; cancelled.
-        "57P01" | "57P02" | "57P03" | "40P01" | "40001" | "53300" | "53400" | "55006" | "57014" => Class::Retry,
+        "57P01" | "57P02" | "57P03" | "40P01" | "40001" | "53300" | "53400" | "55006" | "57014" => {
+            Class::Retry
+        }
         _ if code.starts_with("08") || code.starts_with("53") || code.starts_with("58") => Class::Retry,
         _ => Class::Operator,
     }
@@ -148,7 +154,10 @@ mod tests {
         assert_eq!(class("replication slot \"x\" is active for PID 1 (SQLSTATE 55006)"), Class::Retry);
         assert_eq!(class("all senders are busy (SQLSTATE 53300)"), Class::Retry);
         assert_eq!(class("publication \"x\" does not exist (SQLSTATE 42704)"), Class::Operator);
-        assert_eq!(class("cannot read from logical replication slot \"x\" (SQLSTATE 55000)"), Class::Operator);
+        assert_eq!(
+            class("cannot read from logical replication slot \"x\" (SQLSTATE 55000)"),
+            Class::Operator
+        );
         assert_eq!(class("no code at all"), Class::Retry);
         assert_eq!(PostgresError::Stream(PgWireError::Auth("no".into())).class(), Class::Operator);
         assert_eq!(PostgresError::Decode(DecodeError::UnknownMessage { tag: 0 }).class(), Class::Bug);

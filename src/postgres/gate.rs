@@ -76,14 +76,16 @@ impl Gate {
                 let found = self.published(schema, table).await?;
                 let name = format!("{schema}.{table}");
                 let described = found.columns.iter().find(|known| known.name == *column);
-                let described = described.ok_or_else(|| Refusal::ColumnNotFound(name.clone(), column.clone()))?;
+                let described =
+                    described.ok_or_else(|| Refusal::ColumnNotFound(name.clone(), column.clone()))?;
                 if !described.published {
                     return Err(Refusal::ColumnNotPublished(name, column.clone()));
                 }
                 let key = self.key(described, value).await?;
                 let blind = !found.full && !described.key;
                 let warnings = if blind { [blind_filter(schema, table, column)].into() } else { [].into() };
-                let (schema, table, column) = (schema.as_str().into(), table.as_str().into(), column.as_str().into());
+                let (schema, table, column) =
+                    (schema.as_str().into(), table.as_str().into(), column.as_str().into());
                 Ok(Approval { pattern: Pattern::Equals { schema, table, column, key: key.into() }, warnings })
             }
         }
@@ -137,7 +139,9 @@ impl Gate {
                 "changes of {name} are told as its partitions; join those, or run ALTER PUBLICATION {publication:?} \
                  SET (publish_via_partition_root = true)"
             ),
-            None => format!("{name} is not published; run ALTER PUBLICATION {publication:?} ADD TABLE {name}"),
+            None => {
+                format!("{name} is not published; run ALTER PUBLICATION {publication:?} ADD TABLE {name}")
+            }
         }))
     }
 
@@ -160,7 +164,8 @@ impl Gate {
         if value.contains('\0') {
             return Err(refused());
         }
-        let text = catalog::canonical(&client, &column.sql_type, value).await.map_err(lost)?.ok_or_else(refused)?;
+        let text =
+            catalog::canonical(&client, &column.sql_type, value).await.map_err(lost)?.ok_or_else(refused)?;
         let infos = types::look_up(&client, &[column.type_oid]).await.map_err(lost)?;
         let info = infos.get(&column.type_oid).ok_or_else(refused)?;
         Ok(equality_key(info, text.as_bytes()).into_owned())

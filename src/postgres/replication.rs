@@ -103,7 +103,8 @@ impl Reader {
             if live {
                 backoff = Backoff::default();
             }
-            let in_use = matches!(error, PostgresError::SlotInUse { .. }) || error.sqlstate() == Some("55006");
+            let in_use =
+                matches!(error, PostgresError::SlotInUse { .. }) || error.sqlstate() == Some("55006");
             let wait = if in_use { Duration::from_secs(1) } else { backoff.next(class, fastrand::f64()) };
             let phase = match (in_use, self.was_live) {
                 (true, _) => Phase::Standby,
@@ -111,7 +112,9 @@ impl Reader {
                 (false, false) => Phase::Starting,
             };
             match class {
-                Class::Operator => tracing::error!(%error, retry_in = ?wait, "the stream is down until this is mended"),
+                Class::Operator => {
+                    tracing::error!(%error, retry_in = ?wait, "the stream is down until this is mended")
+                }
                 _ => tracing::warn!(%error, retry_in = ?wait, "the stream is down"),
             }
             self.inlet.readiness(Readiness { phase, reason: error.to_string().into() });
@@ -127,7 +130,8 @@ impl Reader {
         let prepared = setup::prepare(&self.session, &self.source).await?;
         let config = self.replication_config(&prepared);
         let mut client = ReplicationClient::connect_gated(config).await.map_err(PostgresError::Stream)?;
-        let (epoch, position) = within("opening the replication session", self.open(&mut client, &prepared)).await?;
+        let (epoch, position) =
+            within("opening the replication session", self.open(&mut client, &prepared)).await?;
         if self.epoch.is_some_and(|known| known != epoch) {
             tracing::warn!(%epoch, "the database is another one, or was promoted: a new epoch begins");
             self.last = Cursor::default();
@@ -186,7 +190,9 @@ impl Reader {
     ) -> Result<(Epoch, Lsn), PostgresError> {
         let system = client.identify_system().await.map_err(PostgresError::Stream)?;
         let id = system.system_id.parse::<u64>();
-        let id = id.map_err(|_| PostgresError::Stream(PgWireError::Protocol("the system identifier is not a number".into())))?;
+        let id = id.map_err(|_| {
+            PostgresError::Stream(PgWireError::Protocol("the system identifier is not a number".into()))
+        })?;
         let epoch = Epoch { system: id, timeline: system.timeline };
         let mut position = prepared.slot_position;
         if position.is_none() {
@@ -239,7 +245,11 @@ impl Reader {
                     self.inlet.idle(Lsn(wal_end.as_u64()));
                 }
                 ReplicationEvent::Begin { final_lsn, xid, commit_time_micros } => {
-                    let begin = Message::Begin { final_lsn: Lsn(final_lsn.as_u64()), commit_time: commit_time_micros, xid };
+                    let begin = Message::Begin {
+                        final_lsn: Lsn(final_lsn.as_u64()),
+                        commit_time: commit_time_micros,
+                        xid,
+                    };
                     assembler.apply(Lsn(0), &Bytes::new(), &begin)?;
                 }
                 ReplicationEvent::Commit { lsn, end_lsn, commit_time_micros } => {
@@ -281,7 +291,11 @@ impl Reader {
 
     /// Looks up the types that a relation needs. They are asked again each time the relation is described,
     /// since a composite may have changed; without an answer the known ones serve.
-    async fn explain_types(&self, assembler: &mut Assembler, oids: &[pgoutput::Oid]) -> Result<(), PostgresError> {
+    async fn explain_types(
+        &self,
+        assembler: &mut Assembler,
+        oids: &[pgoutput::Oid],
+    ) -> Result<(), PostgresError> {
         if oids.is_empty() {
             return Ok(());
         }

@@ -52,7 +52,10 @@ impl Session {
         let connecting = self.config.connect(NoTls);
         let (client, connection) = tokio::time::timeout(Duration::from_secs(CONNECT_SECONDS), connecting)
             .await
-            .map_err(|_| PostgresError::Timeout { what: "connecting to the database", seconds: CONNECT_SECONDS })?
+            .map_err(|_| PostgresError::Timeout {
+                what: "connecting to the database",
+                seconds: CONNECT_SECONDS,
+            })?
             .map_err(PostgresError::Connect)?;
         tokio::spawn(async move {
             if let Err(error) = connection.await {

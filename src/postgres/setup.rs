@@ -46,7 +46,8 @@ pub async fn prepare(session: &Session, source: &Source) -> Result<Prepared, Pos
     let client = session.client().await?;
     let wal_sender_timeout = check_server(&client).await?;
     let created = ensure_publication(&client, source).await?;
-    let slot_position = if source.temporary { None } else { Some(ensure_slot(&client, source, created).await?) };
+    let slot_position =
+        if source.temporary { None } else { Some(ensure_slot(&client, source, created).await?) };
     Ok(Prepared { wal_sender_timeout, slot_position })
 }
 
@@ -75,7 +76,9 @@ async fn check_server(client: &Client) -> Result<Duration, PostgresError> {
     }
     // A managed server may grant replication by a role of its own; its word comes with the slot then.
     if !replication && !managed_replication(client).await? {
-        return operator(format!("the role {role} may not replicate; run ALTER ROLE {role} REPLICATION as a superuser"));
+        return operator(format!(
+            "the role {role} may not replicate; run ALTER ROLE {role} REPLICATION as a superuser"
+        ));
     }
     if !emit {
         return operator(format!(
@@ -105,7 +108,9 @@ fn matches_synchronous(setting: &str, name: &str) -> bool {
     if let Some((_, inner)) = list.split_once('(') {
         list = inner.trim_end().trim_end_matches(')');
     }
-    list.split(',').map(|entry| entry.trim().trim_matches('"')).any(|entry| entry == "*" || entry.eq_ignore_ascii_case(name))
+    list.split(',')
+        .map(|entry| entry.trim().trim_matches('"'))
+        .any(|entry| entry == "*" || entry.eq_ignore_ascii_case(name))
 }
 
 /// Makes sure that the publication exists; `true` when it was created now.
@@ -181,7 +186,8 @@ fn creation(publication: &str, tables: &[OwnTable]) -> String {
     if tables.iter().all(|table| table.identified) {
         return format!("CREATE PUBLICATION {publication} FOR ALL TABLES {with}");
     }
-    let names: Vec<&str> = tables.iter().filter(|table| table.identified).map(|table| table.name.as_str()).collect();
+    let names: Vec<&str> =
+        tables.iter().filter(|table| table.identified).map(|table| table.name.as_str()).collect();
     if names.is_empty() {
         return format!("CREATE PUBLICATION {publication} {with}");
     }
@@ -192,7 +198,11 @@ const SLOT: &str = "select plugin::text, database::text, current_database()::tex
     confirmed_flush_lsn::text, active_pid from pg_replication_slots where slot_name = $1";
 
 /// Makes sure that the permanent slot exists, and returns where it goes on.
-async fn ensure_slot(client: &Client, source: &Source, publication_is_new: bool) -> Result<Lsn, PostgresError> {
+async fn ensure_slot(
+    client: &Client,
+    source: &Source,
+    publication_is_new: bool,
+) -> Result<Lsn, PostgresError> {
     let slot = &source.slot;
     let Some(row) = client.query_opt(SLOT, &[slot]).await.map_err(PostgresError::Sql)? else {
         let created = client
@@ -202,7 +212,8 @@ async fn ensure_slot(client: &Client, source: &Source, publication_is_new: bool)
         tracing::info!(slot, "created the replication slot");
         return position(created.get(0));
     };
-    let (plugin, database, here): (Option<String>, Option<String>, String) = (row.get(0), row.get(1), row.get(2));
+    let (plugin, database, here): (Option<String>, Option<String>, String) =
+        (row.get(0), row.get(1), row.get(2));
     let (temporary, status): (bool, Option<String>) = (row.get(3), row.get(4));
     let (confirmed, pid): (Option<String>, Option<i32>) = (row.get(5), row.get(6));
     if plugin.as_deref() != Some("pgoutput") || database.as_deref() != Some(here.as_str()) {
@@ -229,13 +240,16 @@ async fn ensure_slot(client: &Client, source: &Source, publication_is_new: bool)
         return Err(PostgresError::SlotInUse { slot: slot.clone(), pid });
     }
     if temporary {
-        return operator(format!("the slot {slot:?} is another session's temporary slot; choose another name"));
+        return operator(format!(
+            "the slot {slot:?} is another session's temporary slot; choose another name"
+        ));
     }
     position(confirmed.as_deref().unwrap_or("0/0"))
 }
 
 fn position(text: &str) -> Result<Lsn, PostgresError> {
-    text.parse().map_err(|error| PostgresError::Operator(format!("the slot's position cannot be read: {error}")))
+    text.parse()
+        .map_err(|error| PostgresError::Operator(format!("the slot's position cannot be read: {error}")))
 }
 
 fn operator<T>(text: String) -> Result<T, PostgresError> {
@@ -248,7 +262,9 @@ mod tests {
 
     #[test]
     fn synchronous_standby_names_that_would_choose_us_are_seen() {
-        for setting in ["*", "walcast", "a, Walcast", "FIRST 1 (a, \"walcast\")", "ANY 2 (*)", "2 (a, walcast)"] {
+        for setting in
+            ["*", "walcast", "a, Walcast", "FIRST 1 (a, \"walcast\")", "ANY 2 (*)", "2 (a, walcast)"]
+        {
             assert!(matches_synchronous(setting, "walcast"), "{setting}");
         }
         for setting in ["", "standby1", "FIRST 1 (a, b)", "walcast2"] {

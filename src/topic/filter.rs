@@ -11,7 +11,19 @@ pub struct Operator;
 
 impl Operator {
     const LATER: [&'static str; 13] = [
-        "neq", "lt", "lte", "gt", "gte", "in", "like", "ilike", "is", "match", "imatch", "isdistinct", "not",
+        "neq",
+        "lt",
+        "lte",
+        "gt",
+        "gte",
+        "in",
+        "like",
+        "ilike",
+        "is",
+        "match",
+        "imatch",
+        "isdistinct",
+        "not",
     ];
 
     /// The operand of `eq.OPERAND`.
@@ -50,9 +62,35 @@ pub fn equality_key<'a>(info: &TypeInfo, text: &'a [u8]) -> Cow<'a, [u8]> {
 pub fn comparable(base_type: &str) -> bool {
     matches!(
         base_type,
-        "bool" | "int2" | "int4" | "int8" | "float4" | "float8" | "numeric" | "oid" | "text" | "varchar" | "bpchar"
-            | "name" | "char" | "uuid" | "date" | "time" | "timestamp" | "timestamptz" | "bytea" | "inet" | "cidr"
-            | "macaddr" | "macaddr8" | "bit" | "varbit" | "money" | "pg_lsn" | "xid" | "xid8"
+        "bool"
+            | "int2"
+            | "int4"
+            | "int8"
+            | "float4"
+            | "float8"
+            | "numeric"
+            | "oid"
+            | "text"
+            | "varchar"
+            | "bpchar"
+            | "name"
+            | "char"
+            | "uuid"
+            | "date"
+            | "time"
+            | "timestamp"
+            | "timestamptz"
+            | "bytea"
+            | "inet"
+            | "cidr"
+            | "macaddr"
+            | "macaddr8"
+            | "bit"
+            | "varbit"
+            | "money"
+            | "pg_lsn"
+            | "xid"
+            | "xid8"
     )
 }
 
@@ -97,7 +135,8 @@ mod tests {
 
     #[test]
     fn types_with_loose_equality_are_refused() {
-        for name in ["interval", "citext", "json", "jsonb", "_int4", "point", "timetz", "hstore", "tsvector"] {
+        for name in ["interval", "citext", "json", "jsonb", "_int4", "point", "timetz", "hstore", "tsvector"]
+        {
             assert!(!comparable(name), "{name}");
         }
     }

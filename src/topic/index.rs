@@ -157,7 +157,8 @@ enum Known<'a> {
 
 fn match_column(change: &Change, column: &str, keys: &HashMap<Box<[u8]>, Vec<TopicId>>, hits: &mut Vec<Hit>) {
     let relation = &*change.relation;
-    let Some((index, described)) = relation.columns.iter().enumerate().find(|(_, c)| *c.name == *column) else {
+    let Some((index, described)) = relation.columns.iter().enumerate().find(|(_, c)| *c.name == *column)
+    else {
         return;
     };
     let wanted_by = |known: &Known<'_>| match known {
@@ -165,7 +166,8 @@ fn match_column(change: &Change, column: &str, keys: &HashMap<Box<[u8]>, Vec<Top
         // `NULL = x` is not true (PostgreSQL manual, 9.2).
         Known::Null | Known::Unknown => &[],
     };
-    let mut tell = |topics: &[TopicId], telling| hits.extend(topics.iter().map(|topic| Hit { topic: *topic, telling }));
+    let mut tell =
+        |topics: &[TopicId], telling| hits.extend(topics.iter().map(|topic| Hit { topic: *topic, telling }));
     let everyone = |tell: &mut dyn FnMut(&[TopicId], Telling)| {
         for topics in keys.values() {
             tell(topics, Telling::Plain);
@@ -173,7 +175,9 @@ fn match_column(change: &Change, column: &str, keys: &HashMap<Box<[u8]>, Vec<Top
     };
     match &change.action {
         Action::Insert { new } => tell(wanted_by(&known(new, index)), Telling::Plain),
-        Action::Delete { old } if old.knows(described) => tell(wanted_by(&known(old.row(), index)), Telling::Plain),
+        Action::Delete { old } if old.knows(described) => {
+            tell(wanted_by(&known(old.row(), index)), Telling::Plain)
+        }
         // Whom it concerns is unknowable; the join reply warned of it.
         Action::Delete { .. } => {}
         Action::Update { old, new } => {

@@ -51,7 +51,9 @@ pub enum TopicError {
         have: usize,
     },
     /// A part with nothing in it.
-    #[error("TopicInvalid: the {part} is empty; a topic is realtime:SCHEMA:TABLE:COL=eq.VALUE or a prefix of it")]
+    #[error(
+        "TopicInvalid: the {part} is empty; a topic is realtime:SCHEMA:TABLE:COL=eq.VALUE or a prefix of it"
+    )]
     Empty {
         /// `schema`, `table` or `column`.
         part: &'static str,
@@ -143,7 +145,10 @@ mod tests {
         let (schema, table) = ("public".to_owned(), "users".to_owned());
         assert_eq!(parse("realtime:*"), Ok(Topic::All));
         assert_eq!(parse("realtime:public"), Ok(Topic::Schema(schema.clone())));
-        assert_eq!(parse("realtime:public:users"), Ok(Topic::Table { schema: schema.clone(), table: table.clone() }));
+        assert_eq!(
+            parse("realtime:public:users"),
+            Ok(Topic::Table { schema: schema.clone(), table: table.clone() })
+        );
         let filtered = |column: &str, value: &str| Topic::Filtered {
             schema: schema.clone(),
             table: table.clone(),
@@ -157,7 +162,8 @@ mod tests {
 
     #[test]
     fn names_with_odd_characters_are_escaped() {
-        let table = |schema: &str, table: &str| Ok(Topic::Table { schema: schema.into(), table: table.into() });
+        let table =
+            |schema: &str, table: &str| Ok(Topic::Table { schema: schema.into(), table: table.into() });
         assert_eq!(parse("realtime:a%3Ab:100%25"), table("a:b", "100%"));
         assert_eq!(parse("realtime:My Schema:Ta\"ble.x"), table("My Schema", "Ta\"ble.x"));
         assert_eq!(parse("realtime:%2A"), Ok(Topic::Schema("*".into())));
