@@ -172,7 +172,12 @@ install_with_apt() {
     case "$package" in
     postgresql) without_a_first_cluster ;;
     # Ubuntu knows the browser by its older name only.
-    chromium) apt-cache policy chromium | grep -q 'Candidate: [0-9]' || package=chromium-browser ;;
+    chromium)
+      case "$(apt-cache policy chromium)" in
+      *"Candidate: "[0-9]*) ;;
+      *) package=chromium-browser ;;
+      esac
+      ;;
     esac
     packages+=("$package")
   done
