@@ -172,7 +172,12 @@ install_with_apt() {
     case "$package" in
     postgresql) without_a_first_cluster ;;
     # Ubuntu knows the browser by its older name only.
-    chromium) apt-cache policy chromium | grep -q 'Candidate: [0-9]' || package=chromium-browser ;;
+    chromium)
+      case "$(apt-cache policy chromium)" in
+      *"Candidate: "[0-9]*) ;;
+      *) package=chromium-browser ;;
+      esac
+      ;;
     esac
     packages+=("$package")
   done
@@ -228,9 +233,16 @@ ensure_npm() {
 # npm archives hold no symbolic links, and the libraries of these packages need theirs.
 ensure_postgres_majors() {
   local stamp=$1/node_modules/.walcast-postgres
-  local files=("$1/package-lock.json" scripts/hydrate-postgres.sh)
+  local files=("$1/package-lock.json" scripts/hydrate-postgres.sh) package
   ensure_npm "$1"
   stale "$stamp" "${files[@]}" || return 0
+  # They are optional to npm, being for one platform only, so it passes over one that it could not fetch.
+  while IFS= read -r package; do
+    if [ -d "$1/node_modules/$package" ]; then continue; fi
+    rm -rf "$1/node_modules"
+    fail "$package of $1/package.json is not to be had here ($(uname -sm)): it is made for Linux x86_64," \
+      "and on such a machine npm could not download it; run scripts/setup.sh $mode again"
+  done < <(sed -nE 's/^ *"(pg[0-9]+)":.*/\1/p' "$1/package.json")
   step "preparing the Postgres versions in $1" sh scripts/hydrate-postgres.sh
   cat "${files[@]}" >"$stamp"
 }
