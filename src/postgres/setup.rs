@@ -58,15 +58,18 @@ const SERVER: &str = "select current_setting('server_version_num')::int, current
     pg_is_in_recovery(), current_setting('synchronous_standby_names'), \
     (select setting::bigint from pg_settings where name = 'wal_sender_timeout'), \
     (select rolreplication or rolsuper from pg_roles where rolname = current_user), current_user::text, \
-    has_function_privilege('pg_logical_emit_message(boolean, text, text)', 'execute'), \
-    current_setting('server_encoding') = 'SQL_ASCII'";
+    emit.oid::regprocedure::text, has_function_privilege(emit.oid, 'execute'), \
+    current_setting('server_encoding') = 'SQL_ASCII' \
+    from pg_proc emit where emit.proname = 'pg_logical_emit_message' and emit.pronamespace = 'pg_catalog'::regnamespace \
+      and emit.proargtypes[2] = 'text'::regtype";
 
 /// Refuses a server that cannot serve us; returns its `wal_sender_timeout` and whether it has no encoding.
 async fn check_server(client: &Client) -> Result<(Duration, bool), PostgresError> {
     let row = client.query_one(SERVER, &[]).await.map_err(PostgresError::Sql)?;
     let (version, wal_level, standby): (i32, String, bool) = (row.get(0), row.get(1), row.get(2));
     let (synchronous, timeout): (String, i64) = (row.get(3), row.get(4));
-    let (replication, role, emit): (bool, String, bool) = (row.get(5), row.get(6), row.get(7));
+    let (replication, role): (bool, String) = (row.get(5), row.get(6));
+    let (emit, may_emit): (String, bool) = (row.get(7), row.get(8));
     let role = postgres_protocol::escape::escape_identifier(&role);
     if version / 10_000 < OLDEST {
         return operator(format!("PostgreSQL {} is too old; {OLDEST} or newer is needed", version / 10_000));
@@ -85,10 +88,10 @@ async fn check_server(client: &Client) -> Result<(Duration, bool), PostgresError
             "the role {role} may not replicate; run ALTER ROLE {role} REPLICATION as a superuser"
         ));
     }
-    if !emit {
+    if !may_emit {
         return operator(format!(
             "the role {role} may not execute pg_logical_emit_message, which marks where the stream is live; run \
-             GRANT EXECUTE ON FUNCTION pg_logical_emit_message(boolean, text, text) TO {role} as a superuser"
+             GRANT EXECUTE ON FUNCTION {emit} TO {role} as a superuser"
         ));
     }
     if matches_synchronous(&synchronous, APPLICATION_NAME) {
@@ -97,7 +100,7 @@ async fn check_server(client: &Client) -> Result<(Duration, bool), PostgresError
              list the standbys by name"
         ));
     }
-    Ok((Duration::from_millis(timeout.unsigned_abs()), row.get(8)))
+    Ok((Duration::from_millis(timeout.unsigned_abs()), row.get(9)))
 }
 
 /// Amazon RDS and Google Cloud SQL hand out replication through roles of theirs.

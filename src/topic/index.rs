@@ -179,7 +179,7 @@ fn match_column(change: &Change, column: &str, keys: &TopicsByKey, hits: &mut Ve
     match &change.action {
         Action::Insert { new } => tell(wanted_by(&known(new, index)), Telling::Plain),
         Action::Delete { old } if old.knows(described) => {
-            tell(wanted_by(&known(old.row(), index)), Telling::Plain)
+            tell(wanted_by(&known(old.row(), index)), Telling::Plain);
         }
         // Whom it concerns is unknowable; the join reply warned of it.
         Action::Delete { .. } => {}
