@@ -168,6 +168,28 @@ async function fitsAPhone(browser) {
   return faults
 }
 
+// A proxy inside the browser cuts the connection as a restarting server does.
+async function comesBack(browser) {
+  const page = await browser.newPage({ viewport: { width: 1280, height: 860 } })
+  const faults = watchFaults(page, origin)
+  const sockets = []
+  await page.routeWebSocket(/\/socket\/websocket/, (socket) => {
+    socket.connectToServer()
+    sockets.push(socket)
+  })
+  await page.goto(`${origin}/#topic=${encodeURIComponent(TABLE)}`)
+  const joined = page.locator(`#joined > li[data-topic="${TABLE}"][data-state="joined"]`)
+  await joined.waitFor()
+  await sockets[0].close({ code: 1012, reason: '' })
+  await page.getByText('Connection lost. The server is restarting.').waitFor()
+  await picture(page, 'lost')
+  await page.getByText(/^Connected again after/).waitFor()
+  await joined.waitFor()
+  assert.equal(sockets.length, 2, 'one new connection, not a storm of them')
+  await page.close()
+  return faults
+}
+
 async function takesDarkPictures(browser) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 860 }, colorScheme: 'dark' })
   const page = await context.newPage()
@@ -195,7 +217,7 @@ async function main() {
     await keepsItsTopics(page)
     await staysSmallInAFlood(page)
     await noSidewaysScroll(page, 'desktop')
-    faults.push(...(await fitsAPhone(browser)))
+    faults.push(...(await comesBack(browser)), ...(await fitsAPhone(browser)))
     if (shots) await takesDarkPictures(browser)
     assert.deepEqual(faults, [])
   } finally {
