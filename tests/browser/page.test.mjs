@@ -168,6 +168,50 @@ async function fitsAPhone(browser) {
   return faults
 }
 
+// The modules behind the page, asked directly for what cannot be seen on it.
+async function keepsItsBounds(page) {
+  const found = await page.evaluate(async () => {
+    const { Feed } = await import('/feed.js')
+    const change = (id) => ({ type: 'INSERT', schema: 's', table: 't', cursor: `C-${id}`, columns: [{ name: 'id', flags: ['key'] }], record: { id } })
+    const fill = (feed, count, size) => { for (let i = 0; i < count; i++) feed.add('realtime:*', change(i), 'x'.repeat(size), 0) }
+    const many = new Feed()
+    fill(many, 3000, 10)
+    fill(many, 3000, 10)
+    many.add('realtime:s', change(2999), '', 0)
+    const large = new Feed()
+    fill(large, 40, 1_000_000)
+    const held = new Feed()
+    held.hold(true)
+    fill(held, 3000, 10)
+    const waiting = [held.waiting.items.length, held.overflowed]
+    held.hold(false)
+    return {
+      kept: many.shown.items.length,
+      newest: many.select('', 1).found[0].payload.cursor,
+      large: large.shown.chars,
+      waiting,
+      released: held.shown.items.length,
+      seen: many.seen.rows.size,
+    }
+  })
+  assert.deepEqual(found, { kept: 500, newest: 'C-2999', large: 16_000_000, waiting: [500, 2500], released: 500, seen: 3000 })
+}
+
+async function losesNoDigitAndNoName(page) {
+  const [laid, topic, name] = await page.evaluate(async () => {
+    const { indent } = await import('/view.js')
+    const { describe, tableTopic } = await import('/topics.js')
+    const odd = tableTopic('a:b', 'c=d%*')
+    return [indent('{"a":1.10,"a":12345678901234567890,"b":["\\"{,:}\\\\",{}],"c":{"long":"' + 'x'.repeat(100) + '"}}'), odd, describe(odd)]
+  })
+  const { c, ...rest } = JSON.parse(laid)
+  assert.equal(c.long.length, 100)
+  assert.deepEqual(rest.b, ['"{,:}\\', {}])
+  assert.match(laid, /"a": 1\.10,\s+"a": 12345678901234567890,/)
+  assert.equal(topic, 'realtime:a%3Ab:c%3Dd%25%2A')
+  assert.equal(name, 'a:b.c=d%*')
+}
+
 // A proxy inside the browser cuts the connection as a restarting server does.
 async function comesBack(browser) {
   const page = await browser.newPage({ viewport: { width: 1280, height: 860 } })
@@ -215,6 +259,8 @@ async function main() {
     await picture(page, 'desktop')
     await tellsARefusal(page)
     await keepsItsTopics(page)
+    await keepsItsBounds(page)
+    await losesNoDigitAndNoName(page)
     await staysSmallInAFlood(page)
     await noSidewaysScroll(page, 'desktop')
     faults.push(...(await comesBack(browser)), ...(await fitsAPhone(browser)))
