@@ -4,11 +4,25 @@
 //! pure: no IO, no clock, no tokio. ARCHITECTURE.md holds the map and the invariants.
 //!
 //! - ground, words: [`lsn`], [`pgoutput`], [`change`]
-//! - first floor, decisions: `topic`, `channel`, `access`
-//! - second floor, tasks: `hub`, `dispatch`
-//! - edges, IO: `postgres`, `http`
-//! - roof: `server`, `settings`, `telemetry`, `demo`
+//! - first floor, decisions: [`topic`], [`channel`], [`access`]
+//! - second floor, tasks: [`hub`], [`dispatch`], [`readiness`]
+//! - edges, IO: [`postgres`], [`http`]
+//! - roof: [`server`], [`settings`], [`telemetry`], [`demo`]
 
+pub mod access;
 pub mod change;
+pub mod channel;
+pub mod dispatch;
+pub mod hub;
 pub mod lsn;
 pub mod pgoutput;
+pub mod readiness;
+pub mod topic;
+
+pub mod http;
+pub mod postgres;
+
+pub mod demo;
+pub mod server;
+pub mod settings;
+pub mod telemetry;

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use thiserror::Error;
 
 /// A byte position in the write-ahead log, printed as Postgres does: `16/B374D848`
-/// (PostgreSQL manual, 8.20 `pg_lsn` Type).
+/// (Postgres manual, 8.20 `pg_lsn` Type).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Lsn(pub u64);
 

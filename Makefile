@@ -1,0 +1,57 @@
+# Everything a contributor runs. GNU make 3.81 (macOS) or newer; the work itself is cargo's and scripts/'s.
+
+# A login shell that has not been restarted since rustup's installation does not know cargo yet.
+CARGO := $(shell command -v cargo 2>/dev/null || echo "$$HOME/.cargo/bin/cargo")
+
+# Seconds for each fuzz target.
+TIME ?= 60
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-long lint format bench fuzz clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+setup: ## install what the demo and the tests need (asked for by the other targets anyway)
+	@scripts/setup.sh test
+
+demo: ## a throw-away Postgres with example data and walcast on http://localhost:4000
+	@scripts/setup.sh demo
+	$(CARGO) build --release --locked
+	@exec $(CARGO) run --release --locked --quiet -- demo
+
+test: ## formatting, lints and every test; at most 20 minutes on two cores
+	@scripts/setup.sh test
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) test --locked
+
+test-long: ## the same tests on every supported major of Postgres, with more random seeds
+	@scripts/setup.sh test-long
+	WALCAST_TEST_LONG=1 $(CARGO) test --locked
+
+lint: ## formatting, lints, licences, banned and duplicate crates, sources
+	@scripts/setup.sh lint
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) deny --locked check --hide-inclusion-graph licenses bans sources
+
+format: ## rewrite the source in its one formatting
+	$(CARGO) fmt
+
+bench: ## criterion's benchmarks, then the load benchmark; docs/benchmarks.md tells how to read them
+	@scripts/setup.sh bench
+	$(CARGO) bench --locked
+	benches/load/run.sh
+
+# Coverage needs compiler flags that a stable toolchain accepts only with RUSTC_BOOTSTRAP.
+fuzz: ## every fuzz target in turn; TIME=60 is the seconds for each
+	@scripts/setup.sh fuzz
+	@set -e; for target in `$(CARGO) fuzz list`; do \
+	  echo "fuzz: $$target for $(TIME) s"; \
+	  RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run $$target -- -max_total_time=$(TIME); \
+	done
+
+clean: ## remove what was built and what the tests installed; no database and no volume is touched
+	$(CARGO) clean
+	rm -rf tests/node_modules tests/clients/node_modules tests/clients/.venv tests/browser/node_modules tests/long/node_modules

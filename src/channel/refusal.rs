@@ -1,0 +1,86 @@
+//! What a client is told when something it asked for is refused: a stable code, then words.
+
+use thiserror::Error;
+
+use super::serializer::FrameError;
+use crate::topic::TopicError;
+
+/// A refusal; its text goes to the client as `reason`. Codes are stable and listed in docs/errors.md.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum Refusal {
+    /// The topic or its filter cannot be read.
+    #[error(transparent)]
+    Topic(#[from] TopicError),
+    /// The frame cannot be read.
+    #[error("{0}")]
+    Frame(String),
+    /// A binary frame, which carries nothing that is served yet.
+    #[error("BinaryUnsupported: binary frames are not supported; send text")]
+    Binary,
+    /// An event that means nothing here.
+    #[error(
+        "EventUnsupported: this channel carries changes of the database; it takes phx_join, phx_leave and access_token"
+    )]
+    Event,
+    /// The payload of a join is not an object, or an option has the wrong value.
+    #[error("OptionInvalid: {0}")]
+    Option(&'static str),
+    /// An option whose capability is not there yet.
+    #[error("OptionUnsupported: the join option {0} is not supported yet")]
+    OptionUnsupported(&'static str),
+    /// Too many channels on the socket.
+    #[error("TooManyChannels: a socket may join {limit} channels (limits.channels_per_socket)")]
+    TooManyChannels {
+        /// The limit in force.
+        limit: usize,
+    },
+    /// Joining too fast.
+    #[error(
+        "TooManyJoins: a socket may join {limit} channels per second (limits.joins_per_second); try again later"
+    )]
+    TooManyJoins {
+        /// The limit in force.
+        limit: usize,
+    },
+    /// Too many members in the topic.
+    #[error("TooManyMembers: a topic may have {limit} members (limits.members_per_topic)")]
+    TooManyMembers {
+        /// The limit in force.
+        limit: usize,
+    },
+    /// No such schema.
+    #[error("SchemaNotFound: there is no schema {0:?} in this database")]
+    SchemaNotFound(String),
+    /// No such table.
+    #[error("TableNotFound: there is no table {1:?} in schema {0:?}")]
+    TableNotFound(String, String),
+    /// A view or the like, which has no changes of its own.
+    #[error("TableNotReplicated: {0} is a {1}; the log carries changes of tables only")]
+    NotATable(String, &'static str),
+    /// The table is there, but its changes do not reach the server.
+    #[error("TableNotPublished: {0}")]
+    NotPublished(String),
+    /// No such column.
+    #[error("ColumnNotFound: table {0} has no column {1:?}")]
+    ColumnNotFound(String, String),
+    /// The column is left out by the publication's column list.
+    #[error("ColumnNotPublished: the publication leaves out column {1:?} of table {0}")]
+    ColumnNotPublished(String, String),
+    /// Equality of this type cannot be decided exactly.
+    #[error(
+        "FilterUnsupported: equality of type {1} (column {0:?}) cannot be decided exactly as Postgres would"
+    )]
+    FilterType(String, String),
+    /// The database does not take the value.
+    #[error("FilterValueInvalid: the value is not a {1} (column {0:?})")]
+    FilterValue(String, String),
+    /// The stream of changes is not live.
+    #[error("Unavailable: the stream of changes is not live ({0}); try again later")]
+    Unavailable(&'static str),
+}
+
+impl From<FrameError> for Refusal {
+    fn from(error: FrameError) -> Self {
+        Self::Frame(error.to_string())
+    }
+}

@@ -1,0 +1,251 @@
+//! A transaction in: frames to the hub, progress to the slot.
+//!
+//! One task does it, in stream order. It waits while a shard is behind, and then the queue in front of it
+//! fills, and then the reader waits: Postgres keeps the log meanwhile.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+
+use crate::change::value::Profile;
+use crate::change::wire::Telling;
+use crate::change::{Change, Transaction};
+use crate::channel::frame;
+use crate::channel::serializer::{Reference, Version, envelope};
+use crate::hub::{Delivery, Hub, Lane, LaneSet};
+use crate::lsn::{Cursor, Epoch, Lsn};
+use crate::readiness::Readiness;
+use crate::topic::index::Hit;
+
+/// Bytes of rows that may wait between the reader and the dispatcher.
+const QUEUE_BYTES: usize = 4 * 1024 * 1024;
+
+/// What the reader hands over, in stream order.
+#[derive(Debug)]
+enum Item {
+    /// The stream's state changed.
+    Readiness(Readiness),
+    /// A session began.
+    Begin(Epoch, Cursor),
+    /// A transaction, or a piece of one.
+    Transaction(Transaction, OwnedSemaphorePermit),
+    /// Nothing but log of no interest lies before this position.
+    Idle(Lsn),
+    /// Let every socket have what waits for it, and close it.
+    Finish(oneshot::Sender<()>),
+}
+
+/// The reader's end of the queue, bounded in bytes.
+#[derive(Clone, Debug)]
+pub struct Inlet {
+    items: mpsc::UnboundedSender<Item>,
+    budget: Arc<Semaphore>,
+}
+
+impl Inlet {
+    /// Waits until there is room for the rows of `transaction`, and hands it over.
+    pub async fn transaction(&self, transaction: Transaction) {
+        let permits = u32::try_from(transaction.bytes.clamp(1, QUEUE_BYTES)).unwrap_or(1);
+        // The semaphore is never closed.
+        if let Ok(permit) = Arc::clone(&self.budget).acquire_many_owned(permits).await {
+            let _ = self.items.send(Item::Transaction(transaction, permit));
+        }
+    }
+
+    /// A session begins in `epoch`; the first change comes after `position`.
+    pub fn begin(&self, epoch: Epoch, position: Cursor) {
+        let _ = self.items.send(Item::Begin(epoch, position));
+    }
+
+    /// The stream's state, as of everything handed over before.
+    pub fn readiness(&self, readiness: Readiness) {
+        let _ = self.items.send(Item::Readiness(readiness));
+    }
+
+    /// Between transactions, the server has nothing for us before `wal_end`.
+    pub fn idle(&self, wal_end: Lsn) {
+        let _ = self.items.send(Item::Idle(wal_end));
+    }
+
+    /// Waits until all that was handed over is on its sockets and these are closed.
+    pub async fn finish(&self) {
+        let (done, wait) = oneshot::channel();
+        if self.items.send(Item::Finish(done)).is_ok() {
+            let _ = wait.await;
+        }
+    }
+}
+
+/// What may be acknowledged to Postgres: all that was dispatched, but for what is held back.
+#[must_use]
+pub fn acknowledged(dispatched: Lsn, hold_back: Option<Lsn>) -> Lsn {
+    hold_back.map_or(dispatched, |lsn| lsn.min(dispatched))
+}
+
+/// The dispatcher's end of the queue.
+#[derive(Debug)]
+pub struct Dispatcher {
+    items: mpsc::UnboundedReceiver<Item>,
+    hub: Hub,
+    dispatched: watch::Sender<Lsn>,
+    readiness: watch::Sender<Readiness>,
+    drain: Duration,
+    hits: Vec<Hit>,
+}
+
+/// What others watch of the dispatcher.
+#[derive(Clone, Debug)]
+pub struct Watches {
+    /// End of the last transaction that was wholly dispatched.
+    pub dispatched: watch::Receiver<Lsn>,
+    /// Whether changes are flowing.
+    pub readiness: watch::Receiver<Readiness>,
+}
+
+impl Dispatcher {
+    /// A dispatcher to `hub`, which at the end gives its sockets `drain` to take what waits for them.
+    #[must_use]
+    pub fn new(hub: Hub, drain: Duration) -> (Self, Inlet, Watches) {
+        let (items, queue) = mpsc::unbounded_channel();
+        let (dispatched, dispatched_watch) = watch::channel(Lsn(0));
+        let (readiness, readiness_watch) = watch::channel(Readiness::starting());
+        let inlet = Inlet { items, budget: Arc::new(Semaphore::new(QUEUE_BYTES)) };
+        let dispatcher = Self { items: queue, hub, dispatched, readiness, drain, hits: Vec::new() };
+        (dispatcher, inlet, Watches { dispatched: dispatched_watch, readiness: readiness_watch })
+    }
+
+    /// Runs until every inlet is gone.
+    pub async fn run(mut self) {
+        while let Some(item) = self.items.recv().await {
+            match item {
+                Item::Readiness(readiness) => {
+                    self.readiness.send_replace(readiness);
+                }
+                Item::Begin(epoch, position) => self.hub.interest().table().begin(epoch, position),
+                Item::Transaction(transaction, permit) => {
+                    let by_shard = self.route(&transaction);
+                    self.hub.deliver(by_shard).await;
+                    drop(permit);
+                    if let Some(end) = transaction.end {
+                        self.dispatched.send_replace(end);
+                    }
+                }
+                Item::Idle(wal_end) => {
+                    self.dispatched.send_if_modified(|lsn| {
+                        let further = wal_end > *lsn;
+                        *lsn = wal_end.max(*lsn);
+                        further
+                    });
+                }
+                Item::Finish(done) => {
+                    self.hub.drain(self.drain).await;
+                    let _ = done.send(());
+                }
+            }
+        }
+    }
+
+    /// Encodes what anybody wants of a transaction, once for each form in which it is wanted.
+    pub fn route(&mut self, transaction: &Transaction) -> Vec<Vec<Delivery>> {
+        let mut by_shard: Vec<Vec<Delivery>> = vec![Vec::new(); self.hub.shards()];
+        let table = &mut *self.hub.interest().table();
+        for change in &transaction.changes {
+            self.hits.clear();
+            let sequence = table.route(change, &mut self.hits);
+            let mut payloads = Payloads::new(change, &transaction.commit_timestamp);
+            for hit in &self.hits {
+                let Some((topic, lanes)) = table.members(hit.topic) else { continue };
+                let wanted = lanes.iter().fold(LaneSet::default(), |all, lanes| all.or(*lanes));
+                let frames = frames(&mut payloads, topic, hit.telling, wanted);
+                for (deliveries, lanes) in by_shard.iter_mut().zip(lanes) {
+                    if !lanes.is_empty() {
+                        deliveries.push(Delivery { topic: hit.topic, sequence, frames: frames.clone() });
+                    }
+                }
+            }
+        }
+        by_shard
+    }
+}
+
+/// The payloads of one change, each written when it is first wanted.
+struct Payloads<'a> {
+    change: &'a Change,
+    commit_timestamp: &'a str,
+    plain: [Option<Bytes>; Profile::COUNT],
+    left: [Option<Bytes>; Profile::COUNT],
+}
+
+impl<'a> Payloads<'a> {
+    const fn new(change: &'a Change, commit_timestamp: &'a str) -> Self {
+        const NONE: Option<Bytes> = None;
+        Self { change, commit_timestamp, plain: [NONE; Profile::COUNT], left: [NONE; Profile::COUNT] }
+    }
+
+    fn get(&mut self, telling: Telling, profile: Profile) -> Bytes {
+        let written = match telling {
+            Telling::Plain => &mut self.plain,
+            Telling::LeftFilter => &mut self.left,
+        };
+        let write = || {
+            let mut out = Vec::with_capacity(1024);
+            self.change.write_payload(&mut out, self.commit_timestamp, telling, profile);
+            Bytes::from(out)
+        };
+        match written.get_mut(profile.index()) {
+            Some(slot) => slot.get_or_insert_with(write).clone(),
+            None => write(),
+        }
+    }
+}
+
+/// The frames of one change for one topic, for every lane that is wanted.
+fn frames(
+    payloads: &mut Payloads<'_>,
+    topic: &str,
+    telling: Telling,
+    wanted: LaneSet,
+) -> SmallVec<[(LaneSet, frame::Frame); 2]> {
+    let mut frames = SmallVec::new();
+    for version in Version::ALL {
+        for profile in Profile::ALL {
+            let (both, typed) =
+                (Lane { version, profile, star: true }, Lane { version, profile, star: false });
+            if !wanted.has(both) && !wanted.has(typed) {
+                continue;
+            }
+            let payload = payloads.get(telling, profile);
+            let null = Reference::null();
+            let around = |event| envelope(version, &null, &null, topic, event);
+            let event = around(payloads.change.event(telling));
+            if wanted.has(both) {
+                let star = around("*");
+                let envelopes = [(&*star.prefix, &*star.suffix), (&*event.prefix, &*event.suffix)];
+                let (pair, last) = frame::around(&payload, &envelopes);
+                frames.push((LaneSet::of(both), pair));
+                if wanted.has(typed) {
+                    frames.push((LaneSet::of(typed), last));
+                }
+            } else {
+                let (only, _) = frame::around(&payload, &[(&event.prefix, &event.suffix)]);
+                frames.push((LaneSet::of(typed), only));
+            }
+        }
+    }
+    frames
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_beyond_the_hold_back_is_acknowledged() {
+        assert_eq!(acknowledged(Lsn(10), None), Lsn(10));
+        assert_eq!(acknowledged(Lsn(10), Some(Lsn(7))), Lsn(7));
+        assert_eq!(acknowledged(Lsn(10), Some(Lsn(12))), Lsn(10));
+    }
+}

@@ -1,0 +1,112 @@
+//! One port for everything: WebSockets, health, and the console page.
+
+mod console;
+mod guard;
+mod health;
+mod websocket;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get, post};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::access::origin::OriginRule;
+use crate::hub::Hub;
+use crate::readiness::Readiness;
+pub use console::{Answer, Console, DemoWrite, Listed, Listing};
+
+/// How long a client may take to send the head of a request.
+const HEAD: Duration = Duration::from_secs(10);
+
+/// The largest head of a request, in bytes.
+const HEAD_BYTES: usize = 32 * 1024;
+
+/// What the handlers share.
+pub struct App {
+    /// Where sockets go.
+    pub hub: Hub,
+    /// Whether changes flow.
+    pub readiness: watch::Receiver<Readiness>,
+    /// Who may talk to us.
+    pub origins: OriginRule,
+    /// What the console page asks for.
+    pub console: Console,
+}
+
+/// An answer that is an error: `{"error": {"code": .., "message": ..}}`. Codes are listed in
+/// docs/errors.md.
+fn error(status: StatusCode, code: &str, message: &str) -> Response {
+    let body = serde_json::json!({ "error": { "code": code, "message": message } });
+    (status, [(header::CACHE_CONTROL, "no-store")], axum::Json(body)).into_response()
+}
+
+fn router(app: Arc<App>) -> Router {
+    let demo = app.console.is_demo();
+    let mut router = Router::new()
+        .route("/health", get(health::health))
+        .route("/ready", get(health::ready))
+        .route("/console.json", get(console::listing))
+        .route("/socket/websocket", any(websocket::upgrade))
+        .route("/realtime/v1/websocket", any(websocket::upgrade))
+        .route("/websocket", any(websocket::upgrade));
+    if demo {
+        router = router.route("/demo/write", post(console::demo_write));
+    }
+    for file in &console::FILES {
+        router = router.route(file.path, get(move || async move { file.response() }));
+    }
+    router
+        .fallback(|| async { error(StatusCode::NOT_FOUND, "NotFound", "there is nothing at this path") })
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&app), guard::guard))
+        .with_state(app)
+}
+
+/// Accepts connections until told to stop; then answers what was asked and ends.
+pub async fn serve(listener: TcpListener, app: App, mut stop: watch::Receiver<bool>) {
+    let router = router(Arc::new(app));
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(HEAD_BYTES);
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stop.wait_for(|stop| *stop) => break,
+            Some(_) = connections.join_next() => continue,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                // Out of file descriptors, or a client that went away: neither is a reason to end.
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        let _ = stream.set_nodelay(true);
+        let service = TowerToHyperService::new(router.clone());
+        let connection = http.serve_connection(TokioIo::new(stream), service).with_upgrades();
+        let mut stop = stop.clone();
+        connections.spawn(async move {
+            let mut connection = std::pin::pin!(connection);
+            let stopped = async move { stop.wait_for(|stop| *stop).await.is_ok() };
+            tokio::select! {
+                _ = connection.as_mut() => {}
+                _ = stopped => {
+                    connection.as_mut().graceful_shutdown();
+                    let _ = tokio::time::timeout(HEAD, connection).await;
+                }
+            }
+        });
+    }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
+}

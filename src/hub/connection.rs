@@ -1,0 +1,334 @@
+//! One socket: its conversation, its outbox, and how it ends.
+
+use std::cell::{Cell, RefCell};
+use std::net::Shutdown;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use socket2::SockRef;
+use tokio::io::Interest as Readiness;
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
+use tokio_tungstenite::tungstenite::{Error, Message};
+
+use super::lane::Lane;
+use super::outbox::{Outbox, Pauses};
+use super::port::Port;
+use super::shard::Shard;
+use super::{Rules, Seat};
+use crate::channel::frame::{self, Frame};
+use crate::channel::serializer::Version;
+use crate::channel::{ChannelId, Conversation, Effect};
+use crate::topic::index::TopicId;
+
+/// How long a closed socket may take to acknowledge, while its input is swallowed. Closing with unread
+/// input would reset the connection and destroy the close frame on its way (RFC 6455, section 7.1.1).
+const SWALLOW: Duration = Duration::from_secs(1);
+
+/// Reads from one socket before others get their turn.
+const READS: usize = 4;
+
+/// Why we close a socket: the code (RFC 6455, section 7.4; docs/protocol.md) and its reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Closing {
+    pub(super) code: u16,
+    pub(super) reason: &'static str,
+}
+
+impl Closing {
+    pub(super) const RESTART: Self = Self { code: 1012, reason: "the server restarts" };
+    pub(super) const SLOW: Self = Self { code: 1013, reason: "the socket reads too slowly" };
+    const IDLE: Self = Self { code: 1001, reason: "nothing was heard; send a heartbeat" };
+    const PROTOCOL: Self = Self { code: 1002, reason: "not a valid WebSocket frame" };
+    const NOT_UTF8: Self = Self { code: 1007, reason: "a text frame is not UTF-8" };
+    const TOO_BIG: Self = Self { code: 1009, reason: "the message is over limits.frame_bytes" };
+}
+
+/// A channel of this socket that gets deliveries.
+#[derive(Debug)]
+pub(super) struct Membership {
+    pub(super) channel: ChannelId,
+    pub(super) topic: TopicId,
+    /// The place in the shard's members of the topic.
+    pub(super) place: usize,
+    pub(super) lane: Lane,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Open,
+    /// The close frame waits in the outbox.
+    Draining {
+        until: Instant,
+    },
+    /// All is written; input is swallowed until the peer closes.
+    Swallowing {
+        until: Instant,
+    },
+    Gone,
+}
+
+pub(super) struct State {
+    pub(super) conversation: Conversation,
+    pub(super) memberships: Vec<Membership>,
+    pub(super) outbox: Outbox,
+    pub(super) pauses: Pauses,
+    context: WebSocketContext,
+    phase: Phase,
+    last_heard: Instant,
+    pinged: bool,
+    /// When the socket last took something, or had nothing to take.
+    last_progress: Instant,
+}
+
+pub(super) struct Connection {
+    stream: TcpStream,
+    pub(super) state: RefCell<State>,
+    /// Wakes the socket's task: something waits for the socket, or it ends.
+    wake: Notify,
+    /// Wakes the shard's delivery: there is room again, or the socket ends.
+    pub(super) room: Notify,
+    /// Listed for a flush at the end of the delivery.
+    pub(super) listed: Cell<bool>,
+    _seat: Seat,
+}
+
+impl Connection {
+    pub(super) fn new(stream: TcpStream, version: Version, rules: &Rules, seat: Seat) -> Self {
+        // Small buffers: the default of 128 KiB would be most of an idle connection.
+        let config = WebSocketConfig::default()
+            .read_buffer_size(512)
+            .write_buffer_size(0)
+            .max_message_size(Some(rules.frame_bytes))
+            .max_frame_size(Some(rules.frame_bytes));
+        let now = Instant::now();
+        let state = State {
+            conversation: Conversation::new(version, rules.limits, now),
+            memberships: Vec::new(),
+            outbox: Outbox::default(),
+            pauses: Pauses::default(),
+            context: WebSocketContext::new(Role::Server, Some(config)),
+            phase: Phase::Open,
+            last_heard: now,
+            pinged: false,
+            last_progress: now,
+        };
+        Self {
+            stream,
+            state: RefCell::new(state),
+            wake: Notify::new(),
+            room: Notify::new(),
+            listed: Cell::new(false),
+            _seat: seat,
+        }
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.state.borrow().phase == Phase::Open
+    }
+
+    /// Reads and writes until the socket has ended.
+    pub(super) async fn run(self: &Rc<Self>, shard: &Rc<Shard>, early: &[u8]) {
+        self.feed(shard, early);
+        self.flush();
+        loop {
+            let Some(readiness) = self.wanted(shard) else { return };
+            tokio::select! {
+                () = self.wake.notified() => {}
+                ready = self.stream.ready(readiness) => match ready {
+                    Err(_) => self.gone(),
+                    Ok(ready) => {
+                        if ready.is_readable() {
+                            self.read(shard);
+                        }
+                        self.flush();
+                    }
+                },
+            }
+            // A socket that always has something to read must not keep the shard for itself.
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// What the task waits for; `None` when the socket has ended.
+    fn wanted(&self, shard: &Shard) -> Option<Readiness> {
+        let state = self.state.borrow();
+        let backlog = !state.outbox.is_empty();
+        match state.phase {
+            Phase::Gone => None,
+            Phase::Swallowing { .. } => Some(Readiness::READABLE),
+            // Whoever does not read our answers is not listened to: this bounds what replies can pile up.
+            Phase::Open if state.outbox.bytes() > shard.rules.outbox_bytes => Some(Readiness::WRITABLE),
+            _ if backlog => Some(Readiness::READABLE | Readiness::WRITABLE),
+            _ => Some(Readiness::READABLE),
+        }
+    }
+
+    fn read(self: &Rc<Self>, shard: &Rc<Shard>) {
+        let mut scratch = shard.scratch.borrow_mut();
+        for _ in 0..READS {
+            match self.stream.try_read(&mut scratch) {
+                Ok(0) => return self.gone(),
+                Ok(count) => self.feed(shard, scratch.get(..count).unwrap_or_default()),
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
+                Err(_) => return self.gone(),
+            }
+        }
+    }
+
+    /// Bytes came from the socket.
+    fn feed(self: &Rc<Self>, shard: &Rc<Shard>, bytes: &[u8]) {
+        let now = Instant::now();
+        let state = &mut *self.state.borrow_mut();
+        state.last_heard = now;
+        state.pinged = false;
+        if state.phase != Phase::Open {
+            return;
+        }
+        let mut control = Vec::new();
+        let mut port = Port { input: bytes, output: &mut control };
+        loop {
+            match state.context.read(&mut port) {
+                Ok(Message::Text(text)) => {
+                    let effects = state.conversation.text(&text, now);
+                    self.apply(shard, state, effects);
+                }
+                Ok(Message::Binary(_)) => {
+                    let effects = state.conversation.binary();
+                    self.apply(shard, state, effects);
+                }
+                // Pongs are queued by the context and go out with the flush below.
+                Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => {}
+                // The client says goodbye; the context answers with the same code.
+                Ok(Message::Close(_)) => state.phase = Phase::Draining { until: now + SWALLOW },
+                Err(Error::Io(_)) => break,
+                Err(error) => {
+                    let closing = match error {
+                        Error::Capacity(_) => Some(Closing::TOO_BIG),
+                        Error::Utf8(_) => Some(Closing::NOT_UTF8),
+                        Error::ConnectionClosed | Error::AlreadyClosed => None,
+                        _ => Some(Closing::PROTOCOL),
+                    };
+                    if let Some(closing) = closing {
+                        state.outbox.push(&frame::close(closing.code, closing.reason));
+                    }
+                    state.phase = Phase::Draining { until: now + SWALLOW };
+                    break;
+                }
+            }
+        }
+        let _ = state.context.flush(&mut port);
+        if !control.is_empty() {
+            state.outbox.push(&Frame::Whole(control.into()));
+        }
+    }
+
+    fn apply(self: &Rc<Self>, shard: &Rc<Shard>, state: &mut State, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Send(text) => state.outbox.push(&frame::text(&text)),
+                Effect::Leave { channel } => shard.leave(state, channel),
+                Effect::Join { channel, spelled, topic, options } => {
+                    let lane = Lane {
+                        version: state.conversation.version(),
+                        profile: options.profile,
+                        star: options.star,
+                    };
+                    shard.ask(self, channel, spelled, topic, lane);
+                }
+            }
+        }
+    }
+
+    /// Says one effect of the conversation, outside of its reading.
+    pub(super) fn say(state: &mut State, effect: Option<Effect>) {
+        if let Some(Effect::Send(text)) = effect {
+            state.outbox.push(&frame::text(&text));
+        }
+    }
+
+    /// Writes what the socket takes now, and lets the task wait for the rest.
+    pub(super) fn flush(&self) {
+        let state = &mut *self.state.borrow_mut();
+        if state.phase == Phase::Gone {
+            return;
+        }
+        let flushed = state.outbox.flush(&self.stream);
+        if flushed.broken {
+            self.end(state);
+        } else if state.outbox.is_empty() {
+            state.last_progress = Instant::now();
+            if let Phase::Draining { .. } = state.phase {
+                let _ = SockRef::from(&self.stream).shutdown(Shutdown::Write);
+                state.phase = Phase::Swallowing { until: state.last_progress + SWALLOW };
+                self.wake.notify_one();
+            }
+        } else {
+            if flushed.written > 0 {
+                state.last_progress = Instant::now();
+            }
+            self.wake.notify_one();
+        }
+        if flushed.written > 0 {
+            self.room.notify_one();
+        }
+    }
+
+    /// Closes with a code, behind what waits; a `cut` drops that first. The client reconnects and can
+    /// resume.
+    pub(super) fn close(&self, closing: Closing, cut: bool, within: Duration) {
+        {
+            let state = &mut *self.state.borrow_mut();
+            if state.phase != Phase::Open {
+                return;
+            }
+            if cut {
+                state.outbox.cut();
+            }
+            state.outbox.push(&frame::close(closing.code, closing.reason));
+            state.phase = Phase::Draining { until: Instant::now() + within };
+        }
+        self.room.notify_one();
+        self.flush();
+    }
+
+    fn gone(&self) {
+        self.end(&mut self.state.borrow_mut());
+    }
+
+    fn end(&self, state: &mut State) {
+        state.phase = Phase::Gone;
+        self.wake.notify_one();
+        self.room.notify_one();
+    }
+
+    /// Once a second: pings, and ends what idles, stalls or does not close.
+    pub(super) fn sweep(&self, rules: &Rules, now: Instant) {
+        let closing = {
+            let state = &mut *self.state.borrow_mut();
+            let quiet = now.saturating_duration_since(state.last_heard);
+            let stalled =
+                !state.outbox.is_empty() && now.saturating_duration_since(state.last_progress) > rules.stall;
+            match state.phase {
+                Phase::Draining { until } | Phase::Swallowing { until } if now > until => {
+                    self.end(state);
+                    None
+                }
+                Phase::Open if stalled => Some((Closing::SLOW, true)),
+                Phase::Open if quiet > rules.idle => Some((Closing::IDLE, false)),
+                Phase::Open if quiet > rules.idle / 2 && !state.pinged => {
+                    state.pinged = true;
+                    state.outbox.push(&frame::ping());
+                    None
+                }
+                _ => None,
+            }
+        };
+        match closing {
+            Some((closing, cut)) => self.close(closing, cut, SWALLOW),
+            None if !self.state.borrow().outbox.is_empty() => self.flush(),
+            None => {}
+        }
+    }
+}

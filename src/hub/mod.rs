@@ -1,0 +1,222 @@
+//! Shards, connections and outboxes: frames in, bytes on sockets out.
+//!
+//! Each shard is one thread with a single-threaded runtime; it owns its sockets and its table of members,
+//! so that nothing on the way of a frame takes a lock. The [`Hub`] is a cheap handle: the HTTP edge
+//! attaches sockets to it, the dispatcher asks [`Interest`] and hands over [`Delivery`]s, and the server
+//! drains it.
+
+mod connection;
+mod interest;
+mod lane;
+mod outbox;
+mod port;
+mod shard;
+
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+
+use crate::channel::frame::Frame;
+use crate::channel::serializer::Version;
+use crate::channel::{Limits, Refusal};
+use crate::topic::Topic;
+use crate::topic::index::{Pattern, TopicId};
+pub use interest::{Interest, Table};
+pub use lane::{Lane, LaneSet};
+
+/// Bytes of frames on their way to one shard; when they are used up, the dispatcher waits.
+const SHARD_BYTES: usize = 4 * 1024 * 1024;
+
+/// Rules for sockets. Sizes are in bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// Limits of one conversation.
+    pub limits: Limits,
+    /// The largest message a client may send.
+    pub frame_bytes: usize,
+    /// Sockets at a time.
+    pub sockets: usize,
+    /// Members of one topic.
+    pub members_per_topic: usize,
+    /// A socket that says nothing for so long is closed; at half of it, it is pinged.
+    pub idle: Duration,
+    /// Bound of one outbox.
+    pub outbox_bytes: usize,
+    /// How long dispatch may pause for one full outbox in any ten seconds.
+    pub pause: Duration,
+    /// A socket that takes nothing for so long while something waits for it is closed.
+    pub stall: Duration,
+}
+
+/// A question to the gate: may this topic be joined?
+#[derive(Debug)]
+pub struct Question {
+    /// The topic.
+    pub topic: Topic,
+    /// Where the answer goes; nobody waits any more when it is closed.
+    pub answer: oneshot::Sender<Result<Approval, Refusal>>,
+}
+
+/// A topic that may be joined.
+#[derive(Clone, Debug)]
+pub struct Approval {
+    /// What it matches.
+    pub pattern: Pattern,
+    /// What cannot be told on it.
+    pub warnings: Arc<[String]>,
+}
+
+/// The frames of one change for one topic.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// The topic.
+    pub topic: TopicId,
+    /// The number of the change, see [`Table::route`].
+    pub sequence: u64,
+    /// Each frame with the lanes that get it.
+    pub frames: SmallVec<[(LaneSet, Frame); 2]>,
+}
+
+/// A place for one socket, counted against the limit until it is dropped.
+#[derive(Debug)]
+pub struct Seat(Arc<AtomicUsize>);
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The handle to all shards.
+#[derive(Clone, Debug)]
+pub struct Hub {
+    shards: Arc<[ShardHandle]>,
+    interest: Arc<Interest>,
+    seated: Arc<AtomicUsize>,
+    next: Arc<AtomicUsize>,
+    sockets: usize,
+}
+
+#[derive(Debug)]
+struct ShardHandle {
+    attach: mpsc::UnboundedSender<Newcomer>,
+    work: mpsc::UnboundedSender<Work>,
+    budget: Arc<Semaphore>,
+}
+
+/// A socket whose handshake is done.
+#[derive(Debug)]
+struct Newcomer {
+    stream: TcpStream,
+    /// What the client sent behind its handshake.
+    early: Bytes,
+    version: Version,
+    seat: Seat,
+}
+
+/// What a shard does in order.
+#[derive(Debug)]
+enum Work {
+    Deliver {
+        deliveries: Vec<Delivery>,
+        /// Given back when all is in outboxes.
+        _budget: OwnedSemaphorePermit,
+    },
+    /// Close every socket behind what waits for it, and answer when all are gone.
+    Drain { within: Duration, done: oneshot::Sender<()> },
+}
+
+impl Hub {
+    /// Starts `shards` threads.
+    ///
+    /// # Errors
+    /// When a thread or its runtime cannot be started.
+    pub fn start(shards: usize, rules: Rules, gate: &mpsc::Sender<Question>) -> std::io::Result<Self> {
+        let interest = Arc::new(Interest::new(shards, rules.members_per_topic));
+        let handles = (0..shards).map(|id| {
+            let (attach, newcomers) = mpsc::unbounded_channel();
+            let (work, orders) = mpsc::unbounded_channel();
+            shard::start(id, rules, Arc::clone(&interest), gate.clone(), newcomers, orders)?;
+            Ok(ShardHandle { attach, work, budget: Arc::new(Semaphore::new(SHARD_BYTES)) })
+        });
+        Ok(Self {
+            shards: handles.collect::<std::io::Result<_>>()?,
+            interest,
+            seated: Arc::default(),
+            next: Arc::default(),
+            sockets: rules.sockets,
+        })
+    }
+
+    /// The interest of all members.
+    #[must_use]
+    pub fn interest(&self) -> &Interest {
+        &self.interest
+    }
+
+    /// How many shards there are.
+    #[must_use]
+    pub fn shards(&self) -> usize {
+        self.shards.len()
+    }
+
+    /// How many sockets there are.
+    #[must_use]
+    pub fn sockets(&self) -> usize {
+        self.seated.load(Ordering::Relaxed)
+    }
+
+    /// A place for one more socket, or `None` when the limit is reached.
+    #[must_use]
+    pub fn seat(&self) -> Option<Seat> {
+        let taken = self.seated.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |seated| {
+            (seated < self.sockets).then_some(seated + 1)
+        });
+        taken.ok().map(|_| Seat(Arc::clone(&self.seated)))
+    }
+
+    /// Hands over a socket whose handshake is done. `early` is what came behind the handshake.
+    pub fn attach(&self, stream: TcpStream, early: Bytes, version: Version, seat: Seat) {
+        let turn = self.next.fetch_add(1, Ordering::Relaxed);
+        if let Some(shard) = self.shards.get(turn % self.shards.len().max(1)) {
+            // A shard that ended has drained: the socket closes with the newcomer.
+            let _ = shard.attach.send(Newcomer { stream, early, version, seat });
+        }
+    }
+
+    /// Hands each shard its deliveries, in the order of the shards; waits while a shard is behind.
+    pub async fn deliver(&self, by_shard: Vec<Vec<Delivery>>) {
+        for (shard, deliveries) in self.shards.iter().zip(by_shard) {
+            if deliveries.is_empty() {
+                continue;
+            }
+            let bytes: usize =
+                deliveries.iter().flat_map(|delivery| &delivery.frames).map(|(_, frame)| frame.len()).sum();
+            let permits = u32::try_from(bytes.clamp(1, SHARD_BYTES)).unwrap_or(1);
+            let Ok(budget) = Arc::clone(&shard.budget).acquire_many_owned(permits).await else { continue };
+            let _ = shard.work.send(Work::Deliver { deliveries, _budget: budget });
+        }
+    }
+
+    /// Closes all sockets with 1012 behind what waits for them; those that do not take it within the time
+    /// are cut.
+    pub async fn drain(&self, within: Duration) {
+        let waits: Vec<_> = self
+            .shards
+            .iter()
+            .map(|shard| {
+                let (done, wait) = oneshot::channel();
+                let _ = shard.work.send(Work::Drain { within, done });
+                wait
+            })
+            .collect();
+        for wait in waits {
+            let _ = wait.await;
+        }
+    }
+}

@@ -1,0 +1,344 @@
+//! One thread's sockets and members.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use slab::Slab;
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::task::LocalSet;
+use tokio::time::MissedTickBehavior;
+
+use super::connection::{Closing, Connection, Membership, State};
+use super::lane::Lane;
+use super::{Approval, Delivery, Interest, Newcomer, Question, Rules, Work};
+use crate::channel::frame::Frame;
+use crate::channel::{Admission, ChannelId, Refusal};
+use crate::topic::Topic;
+use crate::topic::index::TopicId;
+
+/// Bytes read from a socket at a time; one buffer for all sockets of the shard.
+const SCRATCH_BYTES: usize = 64 * 1024;
+
+/// How long a socket that was closed for its slowness may take to read the close frame.
+const SLOW_CLOSE: Duration = Duration::from_secs(2);
+
+pub(super) struct Shard {
+    id: usize,
+    pub(super) rules: Rules,
+    pub(super) scratch: RefCell<Box<[u8]>>,
+    interest: Arc<Interest>,
+    gate: mpsc::Sender<Question>,
+    connections: RefCell<Slab<Rc<Connection>>>,
+    members: RefCell<HashMap<TopicId, Slab<Member>>>,
+    /// Wakes the drain when the last socket is gone.
+    emptied: Notify,
+}
+
+struct Member {
+    connection: Rc<Connection>,
+    lane: Lane,
+    after: u64,
+}
+
+/// Starts the shard's thread. It ends when the hub is dropped.
+pub(super) fn start(
+    id: usize,
+    rules: Rules,
+    interest: Arc<Interest>,
+    gate: mpsc::Sender<Question>,
+    newcomers: mpsc::UnboundedReceiver<Newcomer>,
+    work: mpsc::UnboundedReceiver<Work>,
+) -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    std::thread::Builder::new().name(format!("shard-{id}")).spawn(move || {
+        let shard = Rc::new(Shard {
+            id,
+            rules,
+            scratch: RefCell::new(vec![0; SCRATCH_BYTES].into()),
+            interest,
+            gate,
+            connections: RefCell::default(),
+            members: RefCell::default(),
+            emptied: Notify::new(),
+        });
+        LocalSet::new().block_on(&runtime, shard.run(newcomers, work));
+    })?;
+    Ok(())
+}
+
+impl Shard {
+    async fn run(
+        self: Rc<Self>,
+        mut newcomers: mpsc::UnboundedReceiver<Newcomer>,
+        mut work: mpsc::UnboundedReceiver<Work>,
+    ) {
+        let sockets = Rc::clone(&self);
+        tokio::task::spawn_local(async move {
+            let mut tick = tokio::time::interval(Duration::from_secs(1));
+            tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                tokio::select! {
+                    newcomer = newcomers.recv() => match newcomer {
+                        Some(newcomer) => sockets.attach(newcomer),
+                        None => return,
+                    },
+                    _ = tick.tick() => sockets.sweep(),
+                }
+            }
+        });
+        while let Some(order) = work.recv().await {
+            match order {
+                Work::Deliver { deliveries, .. } => self.deliver(&deliveries).await,
+                Work::Drain { within, done } => self.drain(within, done).await,
+            }
+        }
+    }
+
+    fn attach(self: &Rc<Self>, newcomer: Newcomer) {
+        let Newcomer { stream, early, version, seat } = newcomer;
+        let Ok(stream) = tokio::net::TcpStream::from_std(stream) else { return };
+        let connection = Rc::new(Connection::new(stream, version, &self.rules, seat));
+        let key = self.connections.borrow_mut().insert(Rc::clone(&connection));
+        let shard = Rc::clone(self);
+        tokio::task::spawn_local(async move {
+            connection.run(&shard, &early).await;
+            drop(early);
+            shard.forget(key, &connection);
+        });
+    }
+
+    fn forget(&self, key: usize, connection: &Connection) {
+        let memberships = std::mem::take(&mut connection.state.borrow_mut().memberships);
+        for membership in &memberships {
+            self.resign(membership);
+        }
+        self.connections.borrow_mut().remove(key);
+        if self.connections.borrow().is_empty() {
+            self.emptied.notify_one();
+        }
+    }
+
+    fn sweep(&self) {
+        let now = Instant::now();
+        for (_, connection) in self.connections.borrow().iter() {
+            connection.sweep(&self.rules, now);
+        }
+    }
+
+    /// Asks the gate whether a topic may be joined, and answers the conversation when it knows.
+    pub(super) fn ask(
+        self: &Rc<Self>,
+        connection: &Rc<Connection>,
+        channel: ChannelId,
+        spelled: Arc<str>,
+        topic: Topic,
+        lane: Lane,
+    ) {
+        let (shard, connection) = (Rc::clone(self), Rc::clone(connection));
+        tokio::task::spawn_local(async move {
+            let (answer, wait) = oneshot::channel();
+            let stopping = Refusal::Unavailable("the server is stopping");
+            let verdict = match shard.gate.send(Question { topic, answer }).await {
+                Ok(()) => wait.await.unwrap_or(Err(stopping)),
+                Err(_) => Err(stopping),
+            };
+            shard.answer(&connection, channel, &spelled, lane, verdict);
+            connection.flush();
+        });
+    }
+
+    fn answer(
+        &self,
+        connection: &Rc<Connection>,
+        channel: ChannelId,
+        spelled: &Arc<str>,
+        lane: Lane,
+        verdict: Result<Approval, Refusal>,
+    ) {
+        let open = connection.is_open();
+        let state = &mut *connection.state.borrow_mut();
+        if !open || !state.conversation.awaits(channel) {
+            return;
+        }
+        let admission =
+            verdict.and_then(|approval| self.enrol(connection, state, channel, spelled, lane, approval));
+        let effect = match admission {
+            Ok(admission) => state.conversation.admitted(channel, &admission),
+            Err(refusal) => state.conversation.refused(channel, &refusal),
+        };
+        Connection::say(state, effect);
+    }
+
+    /// Makes the channel a member: changes after the position it is told will reach it.
+    fn enrol(
+        &self,
+        connection: &Rc<Connection>,
+        state: &mut State,
+        channel: ChannelId,
+        spelled: &Arc<str>,
+        lane: Lane,
+        approval: Approval,
+    ) -> Result<Admission, Refusal> {
+        let registration = self
+            .interest
+            .join(spelled, &approval.pattern, self.id, lane)
+            .map_err(|full| Refusal::TooManyMembers { limit: full.limit })?;
+        let topic = registration.topic;
+        let Some(epoch) = registration.epoch else {
+            self.interest.leave(topic, self.id, lane);
+            return Err(Refusal::Unavailable("it never was"));
+        };
+        let member = Member { connection: Rc::clone(connection), lane, after: registration.after };
+        let place = self.members.borrow_mut().entry(topic).or_default().insert(member);
+        state.memberships.push(Membership { channel, topic, place, lane });
+        Ok(Admission { position: registration.position, epoch, warnings: approval.warnings })
+    }
+
+    /// Ends deliveries to a channel.
+    pub(super) fn leave(&self, state: &mut State, channel: ChannelId) {
+        let place = state.memberships.iter().position(|membership| membership.channel == channel);
+        if let Some(place) = place {
+            self.resign(&state.memberships.swap_remove(place));
+        }
+    }
+
+    fn resign(&self, membership: &Membership) {
+        let mut members = self.members.borrow_mut();
+        if let Some(topic) = members.get_mut(&membership.topic) {
+            topic.try_remove(membership.place);
+            if topic.is_empty() {
+                members.remove(&membership.topic);
+            }
+        }
+        self.interest.leave(membership.topic, self.id, membership.lane);
+    }
+
+    /// Puts frames into outboxes, in order, and writes what sockets take. Pauses for full outboxes.
+    async fn deliver(&self, deliveries: &[Delivery]) {
+        let mut listed: Vec<Rc<Connection>> = Vec::new();
+        for delivery in deliveries {
+            let full = self.distribute(delivery, &mut listed);
+            if full.is_empty() {
+                continue;
+            }
+            flush(&mut listed);
+            for (connection, frame) in full {
+                if self.room(&connection, frame.len()).await && self.still_wants(&connection, delivery) {
+                    connection.state.borrow_mut().outbox.push(&frame);
+                    connection.flush();
+                }
+            }
+        }
+        flush(&mut listed);
+    }
+
+    /// Puts the frames of one change where there is room; returns whom there was none for.
+    fn distribute(
+        &self,
+        delivery: &Delivery,
+        listed: &mut Vec<Rc<Connection>>,
+    ) -> Vec<(Rc<Connection>, Frame)> {
+        let mut full = Vec::new();
+        let members = self.members.borrow();
+        let Some(members) = members.get(&delivery.topic) else { return full };
+        for (_, member) in members {
+            if delivery.sequence <= member.after {
+                continue;
+            }
+            let Some((_, frame)) = delivery.frames.iter().find(|(lanes, _)| lanes.has(member.lane)) else {
+                continue;
+            };
+            let connection = &member.connection;
+            if !connection.is_open() {
+                continue;
+            }
+            let has_room = {
+                let state = &mut *connection.state.borrow_mut();
+                let has_room = state.outbox.has_room(frame.len(), self.rules.outbox_bytes);
+                if has_room {
+                    state.outbox.push(frame);
+                }
+                has_room
+            };
+            if !has_room {
+                full.push((Rc::clone(connection), frame.clone()));
+            } else if !connection.listed.replace(true) {
+                listed.push(Rc::clone(connection));
+            }
+        }
+        full
+    }
+
+    /// Waits until the outbox has room, or closes a socket that had its time; `false` when it is closed.
+    async fn room(&self, connection: &Connection, length: usize) -> bool {
+        let start = Instant::now();
+        connection.flush();
+        loop {
+            if !connection.is_open() {
+                return false;
+            }
+            let now = Instant::now();
+            let waited = now.saturating_duration_since(start);
+            let left = {
+                let state = &mut *connection.state.borrow_mut();
+                if state.outbox.has_room(length, self.rules.outbox_bytes) {
+                    state.pauses.record(now, waited);
+                    return true;
+                }
+                state.pauses.allowance(self.rules.pause, now).saturating_sub(waited)
+            };
+            if left.is_zero() {
+                // The last try is our own, so that a shard that was busy elsewhere closes nobody.
+                connection.flush();
+                let state = connection.state.borrow();
+                if state.outbox.has_room(length, self.rules.outbox_bytes) {
+                    continue;
+                }
+                drop(state);
+                tracing::info!(
+                    pending = connection.state.borrow().outbox.bytes(),
+                    "closing a socket that reads too slowly"
+                );
+                connection.close(Closing::SLOW, true, SLOW_CLOSE);
+                return false;
+            }
+            let _ = tokio::time::timeout(left, connection.room.notified()).await;
+        }
+    }
+
+    /// Whether the channel is still joined after a pause.
+    fn still_wants(&self, connection: &Rc<Connection>, delivery: &Delivery) -> bool {
+        let members = self.members.borrow();
+        let state = connection.state.borrow();
+        state.memberships.iter().filter(|membership| membership.topic == delivery.topic).any(|membership| {
+            let member = members.get(&membership.topic).and_then(|topic| topic.get(membership.place));
+            member.is_some_and(|member| member.after < delivery.sequence)
+        })
+    }
+
+    async fn drain(&self, within: Duration, done: oneshot::Sender<()>) {
+        let everyone: Vec<_> =
+            self.connections.borrow().iter().map(|(_, connection)| Rc::clone(connection)).collect();
+        for connection in &everyone {
+            connection.close(Closing::RESTART, false, within);
+        }
+        drop(everyone);
+        let emptied = async {
+            while !self.connections.borrow().is_empty() {
+                self.emptied.notified().await;
+            }
+        };
+        let _ = tokio::time::timeout(within, emptied).await;
+        let _ = done.send(());
+    }
+}
+
+fn flush(listed: &mut Vec<Rc<Connection>>) {
+    for connection in listed.drain(..) {
+        connection.listed.set(false);
+        connection.flush();
+    }
+}

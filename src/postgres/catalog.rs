@@ -1,0 +1,179 @@
+//! What the catalog says of tables: does it exist, is it published, which columns.
+
+use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
+
+use super::PostgresError;
+
+/// A table as a join needs to know it.
+#[derive(Clone, Debug)]
+pub struct Table {
+    /// `pg_class.relkind`.
+    pub kind: char,
+    /// Changes under this name reach the publication.
+    pub published: bool,
+    /// The published partitioned root that this partition's changes are told under, if so.
+    pub told_as: Option<String>,
+    /// For a partitioned table that is published partition by partition.
+    pub by_partitions: bool,
+    /// `REPLICA IDENTITY FULL`.
+    pub full: bool,
+    /// Its columns, in order.
+    pub columns: Vec<Column>,
+}
+
+/// A column as a filter needs to know it.
+#[derive(Clone, Debug)]
+pub struct Column {
+    /// Column name.
+    pub name: String,
+    /// Part of the replica identity.
+    pub key: bool,
+    /// Left out by the publication's column list when false.
+    pub published: bool,
+    /// `typname` of the type, or of the type a domain is over.
+    pub type_name: String,
+    /// That type as SQL may name it.
+    pub sql_type: String,
+    /// That type's OID.
+    pub type_oid: u32,
+    /// That type is an enum.
+    pub is_enum: bool,
+}
+
+const TABLE: &str = "select c.oid, c.relkind::text, c.relreplident::text, \
+    exists(select from pg_publication_tables where pubname = $3 and schemaname = $1 and tablename = $2), \
+    (select format('%I.%I', pt.schemaname, pt.tablename) from pg_publication_tables pt \
+       where pt.pubname = $3 and (format('%I.%I', pt.schemaname, pt.tablename))::regclass in \
+             (select relid from pg_partition_ancestors(c.oid) where relid <> c.oid) limit 1), \
+    c.relkind = 'p' and exists(select from pg_publication_tables pt where pt.pubname = $3 \
+       and (format('%I.%I', pt.schemaname, pt.tablename))::regclass in \
+           (select relid from pg_partition_tree(c.oid) where relid <> c.oid)) \
+    from pg_class c join pg_namespace n on n.oid = c.relnamespace \
+    where n.nspname = $1 and c.relname = $2 and c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')";
+
+// A domain may be over a domain; its columns compare as the type at the end.
+const COLUMNS: &str = "with recursive base(attnum, oid) as ( \
+      select attnum, atttypid from pg_attribute where attrelid = $1 and attnum > 0 and not attisdropped \
+      union all \
+      select b.attnum, t.typbasetype from base b join pg_type t on t.oid = b.oid where t.typtype = 'd') \
+    select a.attname::text, \
+      coalesce((select a.attnum = any(i.indkey) from pg_index i where i.indrelid = a.attrelid and \
+        case c.relreplident when 'd' then i.indisprimary when 'i' then i.indisreplident else false end limit 1), false), \
+      t.typname::text, format('%I.%I', tn.nspname, t.typname), t.oid, t.typtype = 'e' \
+    from pg_attribute a join pg_class c on c.oid = a.attrelid \
+      join base b on b.attnum = a.attnum join pg_type t on t.oid = b.oid and t.typtype <> 'd' \
+      join pg_namespace tn on tn.oid = t.typnamespace \
+    where a.attrelid = $1 and a.attnum > 0 and not a.attisdropped order by a.attnum";
+
+/// Column lists exist since 15; before, the view has no such column.
+const PUBLISHED_COLUMNS: &str = "select coalesce(array_agg(distinct a), '{}') from pg_publication_tables p, \
+    jsonb_array_elements_text(coalesce(to_jsonb(p) -> 'attnames', '[]')) a where pubname = $3 and schemaname = $1 and tablename = $2";
+
+/// Whether a schema exists.
+///
+/// # Errors
+/// When the session breaks.
+pub async fn schema_exists(client: &Client, schema: &str) -> Result<bool, PostgresError> {
+    let row =
+        client.query_one("select exists(select from pg_namespace where nspname = $1)", &[&schema]).await;
+    Ok(row.map_err(PostgresError::Sql)?.get(0))
+}
+
+/// Describes one table under one publication; `None` when there is none of that name.
+///
+/// # Errors
+/// When the session breaks.
+pub async fn table(
+    client: &Client,
+    publication: &str,
+    schema: &str,
+    table: &str,
+) -> Result<Option<Table>, PostgresError> {
+    let names: [&(dyn tokio_postgres::types::ToSql + Sync); 3] = [&schema, &table, &publication];
+    let Some(row) = client.query_opt(TABLE, &names).await.map_err(PostgresError::Sql)? else {
+        return Ok(None);
+    };
+    let (oid, kind, identity): (u32, String, String) = (row.get(0), row.get(1), row.get(2));
+    let listed: Vec<String> =
+        client.query_one(PUBLISHED_COLUMNS, &names).await.map_err(PostgresError::Sql)?.get(0);
+    let columns = client.query(COLUMNS, &[&oid]).await.map_err(PostgresError::Sql)?;
+    let columns = columns.iter().map(|row| {
+        let name: String = row.get(0);
+        Column {
+            published: listed.is_empty() || listed.contains(&name),
+            name,
+            key: row.get(1),
+            type_name: row.get(2),
+            sql_type: row.get(3),
+            type_oid: row.get(4),
+            is_enum: row.get(5),
+        }
+    });
+    Ok(Some(Table {
+        kind: kind.chars().next().unwrap_or('r'),
+        published: row.get(3),
+        told_as: row.get(4),
+        by_partitions: row.get(5),
+        full: identity == "f",
+        columns: columns.collect(),
+    }))
+}
+
+/// The canonical text of a value of a type: what its output function prints. `None` when the database does
+/// not take the value.
+///
+/// # Errors
+/// When the session breaks.
+pub async fn canonical(
+    client: &Client,
+    sql_type: &str,
+    value: &str,
+) -> Result<Option<String>, PostgresError> {
+    // `sql_type` was quoted by the database itself; the value travels as a parameter. `format` uses the
+    // type's output function, as the log does, where a cast to text may print otherwise (`true` for `t`).
+    let sql = format!("select format('%s', $1::text::{sql_type})");
+    match client.query_one(&sql, &[&value]).await {
+        Ok(row) => Ok(Some(row.get(0))),
+        // Class 22 is data exceptions, among them every invalid input.
+        Err(error) if error.code().is_some_and(|code| code.code().starts_with("22")) => Ok(None),
+        Err(error) if error.code() == Some(&SqlState::CANNOT_COERCE) => Ok(None),
+        Err(error) => Err(PostgresError::Sql(error)),
+    }
+}
+
+/// A published table, for listings.
+#[derive(Clone, Debug)]
+pub struct Published {
+    /// Schema name.
+    pub schema: String,
+    /// Table name.
+    pub table: String,
+    /// Columns with their types' names and whether they are part of the primary key.
+    pub columns: Vec<(String, String, bool)>,
+}
+
+const PUBLISHED: &str = "select p.schemaname::text, p.tablename::text, \
+      array_agg(a.attname::text order by a.attnum), array_agg(format_type(a.atttypid, a.atttypmod) order by a.attnum), \
+      array_agg(coalesce(a.attnum = any(i.indkey), false) order by a.attnum) \
+    from pg_publication_tables p join pg_namespace n on n.nspname = p.schemaname \
+      join pg_class c on c.relnamespace = n.oid and c.relname = p.tablename \
+      join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped \
+      left join pg_index i on i.indrelid = c.oid and i.indisprimary \
+    where p.pubname = $1 group by 1, 2 order by 1, 2 limit 1000";
+
+/// The tables of a publication, at most 1,000.
+///
+/// # Errors
+/// When the session breaks.
+pub async fn published(client: &Client, publication: &str) -> Result<Vec<Published>, PostgresError> {
+    let rows = client.query(PUBLISHED, &[&publication]).await.map_err(PostgresError::Sql)?;
+    let table = |row: &tokio_postgres::Row| {
+        let (names, types, keys): (Vec<String>, Vec<String>, Vec<bool>) =
+            (row.get(2), row.get(3), row.get(4));
+        let columns =
+            names.into_iter().zip(types).zip(keys).map(|((name, kind), key)| (name, kind, key)).collect();
+        Published { schema: row.get(0), table: row.get(1), columns }
+    };
+    Ok(rows.iter().map(table).collect())
+}

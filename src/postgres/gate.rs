@@ -1,0 +1,201 @@
+//! Answers whether a topic may be joined: waits until the stream is live, then asks the catalog.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Mutex, OnceCell, mpsc, watch};
+use tokio_postgres::Client;
+
+use super::catalog::{self, Column, Table};
+use super::session::Session;
+use super::{PostgresError, types};
+use crate::channel::Refusal;
+use crate::hub::{Approval, Question};
+use crate::readiness::{Phase, Readiness};
+use crate::topic::Topic;
+use crate::topic::filter::{comparable, equality_key};
+use crate::topic::index::Pattern;
+
+/// How long a join waits for the stream. Clients give up after 10 s, and would not learn the reason.
+const WAIT: Duration = Duration::from_secs(8);
+
+/// How long an answer of the catalog serves further joins of the same table, so that a crowd that joins at
+/// once asks once.
+const FRESH: Duration = Duration::from_secs(1);
+
+type Described = Arc<OnceCell<Option<Arc<Table>>>>;
+
+/// By schema and table; each with the time of its first asking.
+type Answers = HashMap<(String, String), (Instant, Described)>;
+
+/// The gate's state.
+#[derive(Clone)]
+pub struct Gate {
+    session: Session,
+    publication: Arc<str>,
+    readiness: watch::Receiver<Readiness>,
+    tables: Arc<Mutex<Answers>>,
+}
+
+impl Gate {
+    /// A gate for the tables of `publication`.
+    #[must_use]
+    pub fn new(session: Session, publication: &str, readiness: watch::Receiver<Readiness>) -> Self {
+        Self { session, publication: publication.into(), readiness, tables: Arc::default() }
+    }
+
+    /// Answers until all who ask are gone.
+    pub async fn run(self, mut questions: mpsc::Receiver<Question>) {
+        while let Some(Question { topic, answer }) = questions.recv().await {
+            let gate = self.clone();
+            tokio::spawn(async move {
+                let verdict = gate.decide(&topic).await;
+                let _ = answer.send(verdict);
+            });
+        }
+    }
+
+    async fn decide(mut self, topic: &Topic) -> Result<Approval, Refusal> {
+        let live = async { self.readiness.wait_for(Readiness::is_live).await.is_ok() };
+        if !tokio::time::timeout(WAIT, live).await.unwrap_or(false) {
+            return Err(Refusal::Unavailable(unavailable(self.readiness.borrow().phase)));
+        }
+        let open = |pattern| Approval { pattern, warnings: [].into() };
+        match topic {
+            Topic::All => Ok(open(Pattern::All)),
+            Topic::Schema(schema) => {
+                let client = self.client().await?;
+                if catalog::schema_exists(&client, schema).await.map_err(lost)? {
+                    return Ok(open(Pattern::Schema(schema.as_str().into())));
+                }
+                Err(Refusal::SchemaNotFound(schema.clone()))
+            }
+            Topic::Table { schema, table } => {
+                self.published(schema, table).await?;
+                Ok(open(Pattern::Table(schema.as_str().into(), table.as_str().into())))
+            }
+            Topic::Filtered { schema, table, column, value } => {
+                let found = self.published(schema, table).await?;
+                let name = format!("{schema}.{table}");
+                let described = found.columns.iter().find(|known| known.name == *column);
+                let described =
+                    described.ok_or_else(|| Refusal::ColumnNotFound(name.clone(), column.clone()))?;
+                if !described.published {
+                    return Err(Refusal::ColumnNotPublished(name, column.clone()));
+                }
+                let key = self.key(described, value).await?;
+                let blind = !found.full && !described.key;
+                let warnings = if blind { [blind_filter(schema, table, column)].into() } else { [].into() };
+                let (schema, table, column) =
+                    (schema.as_str().into(), table.as_str().into(), column.as_str().into());
+                Ok(Approval { pattern: Pattern::Equals { schema, table, column, key: key.into() }, warnings })
+            }
+        }
+    }
+
+    async fn client(&self) -> Result<Arc<Client>, Refusal> {
+        self.session.client().await.map_err(lost)
+    }
+
+    /// The table, if its changes reach us under its name.
+    async fn published(&self, schema: &str, table: &str) -> Result<Arc<Table>, Refusal> {
+        let cell = {
+            let mut tables = self.tables.lock().await;
+            let now = Instant::now();
+            tables.retain(|_, (asked, _)| now.saturating_duration_since(*asked) < FRESH);
+            let fresh = || (now, Described::default());
+            Arc::clone(&tables.entry((schema.to_owned(), table.to_owned())).or_insert_with(fresh).1)
+        };
+        let found = cell
+            .get_or_try_init(|| async {
+                let client = self.client().await?;
+                let found = catalog::table(&client, &self.publication, schema, table).await.map_err(lost)?;
+                Ok::<_, Refusal>(found.map(Arc::new))
+            })
+            .await?;
+        let Some(found) = found else {
+            let client = self.client().await?;
+            if !catalog::schema_exists(&client, schema).await.map_err(lost)? {
+                return Err(Refusal::SchemaNotFound(schema.to_owned()));
+            }
+            return Err(Refusal::TableNotFound(schema.to_owned(), table.to_owned()));
+        };
+        let name = format!("{schema}.{table}");
+        let kind = match found.kind {
+            'v' => Some("view"),
+            'm' => Some("materialized view"),
+            'f' => Some("foreign table"),
+            'S' => Some("sequence"),
+            _ => None,
+        };
+        if let Some(kind) = kind {
+            return Err(Refusal::NotATable(name, kind));
+        }
+        if found.published {
+            return Ok(Arc::clone(found));
+        }
+        let publication = &self.publication;
+        Err(Refusal::NotPublished(match &found.told_as {
+            Some(root) => format!("changes of the partition {name} are told as {root}; join that instead"),
+            None if found.by_partitions => format!(
+                "changes of {name} are told as its partitions; join those, or run ALTER PUBLICATION {publication:?} \
+                 SET (publish_via_partition_root = true)"
+            ),
+            None => {
+                format!("{name} is not published; run ALTER PUBLICATION {publication:?} ADD TABLE {name}")
+            }
+        }))
+    }
+
+    /// The key of the filter's value, made by the database where it is not plain already.
+    async fn key(&self, column: &Column, value: &str) -> Result<Vec<u8>, Refusal> {
+        if !comparable(&column.type_name) && !column.is_enum {
+            return Err(Refusal::FilterType(column.name.clone(), column.type_name.clone()));
+        }
+        let plain = match column.type_name.as_str() {
+            "text" | "varchar" => !value.contains('\0'),
+            // A number that prints as itself and fits every integer type but the smallest.
+            "int4" | "int8" => value.parse::<i32>().is_ok_and(|number| number.to_string() == value),
+            _ => false,
+        };
+        if plain {
+            return Ok(value.as_bytes().to_vec());
+        }
+        let client = self.client().await?;
+        let refused = || Refusal::FilterValue(column.name.clone(), column.type_name.clone());
+        if value.contains('\0') {
+            return Err(refused());
+        }
+        let text =
+            catalog::canonical(&client, &column.sql_type, value).await.map_err(lost)?.ok_or_else(refused)?;
+        let infos = types::look_up(&client, &[column.type_oid]).await.map_err(lost)?;
+        let info = infos.get(&column.type_oid).ok_or_else(refused)?;
+        Ok(equality_key(info, text.as_bytes()).into_owned())
+    }
+}
+
+fn blind_filter(schema: &str, table: &str, column: &str) -> String {
+    let quote = |name: &str| postgres_protocol::escape::escape_identifier(name);
+    format!(
+        "DELETEs, and rows that leave the filter, cannot be told: column {column} is not part of the replica \
+         identity; ALTER TABLE {}.{} REPLICA IDENTITY FULL mends it",
+        quote(schema),
+        quote(table)
+    )
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
+fn lost(error: PostgresError) -> Refusal {
+    tracing::warn!(%error, "a join could not be decided");
+    Refusal::Unavailable("the database did not answer")
+}
+
+const fn unavailable(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Starting => "connecting to the database",
+        Phase::Standby => "another process reads the slot",
+        Phase::CatchingUp | Phase::Live => "catching up with the log",
+        Phase::Reconnecting => "the connection to the database was lost",
+    }
+}

@@ -1,0 +1,13 @@
+//! The database: the slot's reader, the preparation it needs, and what the catalog knows.
+//!
+//! `pgwire-replication` streams, `tokio-postgres` does all ordinary SQL.
+
+pub mod catalog;
+pub mod error;
+pub mod gate;
+pub mod replication;
+pub mod session;
+pub mod setup;
+pub mod types;
+
+pub use error::{Class, PostgresError};

@@ -1,0 +1,367 @@
+//! The slot task: connects, streams, decodes, hands over, acknowledges, and begins again.
+
+mod backoff;
+mod liveness;
+
+use std::pin::pin;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use pgwire_replication::{PgWireError, ReplicationClient, ReplicationConfig, ReplicationEvent};
+use tokio::sync::watch;
+use tokio_postgres::Config;
+use tokio_postgres::config::Host;
+
+use super::session::{CONNECT_SECONDS, PINNED_OUTPUT, Session};
+use super::setup::{self, APPLICATION_NAME, Prepared, Source};
+use super::{Class, PostgresError, types};
+use crate::change::assembler::Assembler;
+use crate::dispatch::{Inlet, Watches, acknowledged};
+use crate::lsn::{Cursor, Epoch, Lsn};
+use crate::pgoutput::{self, Message};
+use crate::readiness::{Phase, Readiness};
+use backoff::Backoff;
+use liveness::ShutdownSigns;
+
+/// Events that the crate may buffer. It counts events, not bytes, and a row may be large.
+const BUFFERED_EVENTS: usize = 64;
+
+/// How often the position is reported, unless `wal_sender_timeout` asks for more.
+const STATUS: Duration = Duration::from_secs(1);
+
+/// The prefix of the message that marks where the stream became live.
+const MARKER: &str = "walcast.marker";
+
+/// How long a stop waits for the last acknowledgement to be sent.
+const LAST_ACKNOWLEDGEMENT: Duration = Duration::from_secs(3);
+
+/// The task that reads the slot.
+pub struct Reader {
+    config: Config,
+    session: Session,
+    source: Source,
+    /// The largest message accepted, in bytes.
+    row_bytes: usize,
+    inlet: Inlet,
+    watches: Watches,
+    stop: watch::Receiver<bool>,
+    /// The last cursor handed over; everything up to it comes again after a reconnect and is dropped.
+    last: Cursor,
+    epoch: Option<Epoch>,
+    was_live: bool,
+}
+
+/// How a session ended without an error.
+enum Ended {
+    Stopped,
+}
+
+impl Reader {
+    /// A reader of `source` in the database of `config`.
+    #[must_use]
+    pub fn new(
+        config: Config,
+        session: Session,
+        source: Source,
+        row_bytes: usize,
+        inlet: Inlet,
+        watches: Watches,
+        stop: watch::Receiver<bool>,
+    ) -> Self {
+        let last = Cursor::default();
+        Self { config, session, source, row_bytes, inlet, watches, stop, last, epoch: None, was_live: false }
+    }
+
+    /// Streams until told to stop.
+    ///
+    /// # Errors
+    /// When the operator has to mend something before it could start, or the stream cannot be read.
+    pub async fn run(mut self) -> Result<(), PostgresError> {
+        let mut backoff = Backoff::default();
+        loop {
+            let mut stop = self.stop.clone();
+            let watches = self.watches.clone();
+            let error = tokio::select! {
+                // Only an idle wait is cut off here: a session sees the stop itself, to end in order.
+                ended = self.session() => match ended {
+                    Ok(Ended::Stopped) => return Ok(()),
+                    Err(error) => error,
+                },
+                () = stopped_before_session(&mut stop, &watches) => return Ok(()),
+            };
+            if *self.stop.borrow() {
+                return Ok(());
+            }
+            let live = self.watches.readiness.borrow().is_live();
+            self.was_live |= live;
+            let class = error.class();
+            match class {
+                Class::Bug => return Err(error),
+                Class::Operator if !self.was_live => return Err(error),
+                Class::Operator | Class::Retry => {}
+            }
+            if live {
+                backoff = Backoff::default();
+            }
+            let in_use =
+                matches!(error, PostgresError::SlotInUse { .. }) || error.sqlstate() == Some("55006");
+            let wait = if in_use { Duration::from_secs(1) } else { backoff.next(class, fastrand::f64()) };
+            let phase = match (in_use, self.was_live) {
+                (true, _) => Phase::Standby,
+                (false, true) => Phase::Reconnecting,
+                (false, false) => Phase::Starting,
+            };
+            if class == Class::Operator {
+                tracing::error!(%error, retry_in = ?wait, "the stream is down until this is mended");
+            } else {
+                tracing::warn!(%error, retry_in = ?wait, "the stream is down");
+            }
+            self.inlet.readiness(Readiness { phase, reason: error.to_string().into() });
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                _ = stop.wait_for(|stop| *stop) => return Ok(()),
+            }
+        }
+    }
+
+    /// One replication session, from connecting to its end.
+    async fn session(&mut self) -> Result<Ended, PostgresError> {
+        let prepared = setup::prepare(&self.session, &self.source).await?;
+        let config = self.replication_config(&prepared);
+        let mut client = ReplicationClient::connect_gated(config).await.map_err(PostgresError::Stream)?;
+        let (epoch, position) =
+            within("opening the replication session", self.open(&mut client, &prepared)).await?;
+        if self.epoch.is_some_and(|known| known != epoch) {
+            tracing::warn!(%epoch, "the database is another one, or was promoted: a new epoch begins");
+            self.last = Cursor::default();
+        }
+        self.epoch = Some(epoch);
+        self.inlet.begin(epoch, Cursor::before(position));
+        let reason = "reading what was written meanwhile".into();
+        self.inlet.readiness(Readiness { phase: Phase::CatchingUp, reason });
+        tracing::info!(%epoch, %position, slot = self.source.slot, "streaming");
+        let marker = format!("{:016x}", fastrand::u64(..));
+        self.mark(&marker).await?;
+        let result = self.stream(&mut client, &marker).await;
+        match &result {
+            Ok(Ended::Stopped) => self.close(&mut client).await,
+            // Dropping the client ends the session without acknowledging more.
+            Err(_) => client.stop(),
+        }
+        result
+    }
+
+    fn replication_config(&self, prepared: &Prepared) -> ReplicationConfig {
+        let config = &self.config;
+        let host = match config.get_hosts().first() {
+            Some(Host::Tcp(host)) => host.clone(),
+            Some(Host::Unix(path)) => path.to_string_lossy().into_owned(),
+            None => "localhost".into(),
+        };
+        let user = config.get_user().unwrap_or("postgres");
+        let password = config.get_password().map(String::from_utf8_lossy).unwrap_or_default();
+        let database = config.get_dbname().unwrap_or(user);
+        let quote = postgres_protocol::escape::escape_identifier;
+        let quarter = prepared.wal_sender_timeout / 5;
+        let status = if quarter.is_zero() { STATUS } else { STATUS.min(quarter) };
+        let own = config.get_options().unwrap_or_default();
+        ReplicationConfig::new(
+            host,
+            user,
+            password,
+            database,
+            quote(&self.source.slot),
+            quote(&self.source.publication),
+        )
+        .with_port(config.get_ports().first().copied().unwrap_or(5432))
+        .with_status_interval(status)
+        .with_wakeup_interval(status)
+        .with_buffer_size(BUFFERED_EVENTS)
+        .with_max_message_size(self.row_bytes)
+        .with_options(format!("{own} {PINNED_OUTPUT}"))
+        .with_application_name(APPLICATION_NAME)
+    }
+
+    async fn open(
+        &self,
+        client: &mut ReplicationClient,
+        prepared: &Prepared,
+    ) -> Result<(Epoch, Lsn), PostgresError> {
+        let system = client.identify_system().await.map_err(PostgresError::Stream)?;
+        let id = system.system_id.parse::<u64>();
+        let id = id.map_err(|_| {
+            PostgresError::Stream(PgWireError::Protocol("the system identifier is not a number".into()))
+        })?;
+        let epoch = Epoch { system: id, timeline: system.timeline };
+        if prepared.sql_ascii {
+            client.simple_query("SET client_encoding = 'SQL_ASCII'").await.map_err(PostgresError::Stream)?;
+        }
+        let mut position = prepared.slot_position;
+        if position.is_none() {
+            let slot = postgres_protocol::escape::escape_identifier(&self.source.slot);
+            let sql = format!("CREATE_REPLICATION_SLOT {slot} TEMPORARY LOGICAL pgoutput NOEXPORT_SNAPSHOT");
+            client.simple_query(&sql).await.map_err(PostgresError::Stream)?;
+            position = Some(Lsn(system.xlogpos.as_u64()));
+        }
+        client.start().await.map_err(PostgresError::Stream)?;
+        client.wait_started().await.map_err(PostgresError::Stream)?;
+        Ok((epoch, position.unwrap_or_default()))
+    }
+
+    /// Writes a message to the log; when it comes back, everything before it has been dispatched.
+    async fn mark(&self, marker: &str) -> Result<(), PostgresError> {
+        let client = self.session.client().await?;
+        let sql = "select pg_logical_emit_message(true, $1, $2)";
+        client.execute(sql, &[&MARKER, &marker]).await.map_err(PostgresError::Sql)?;
+        Ok(())
+    }
+
+    async fn stream(&mut self, client: &mut ReplicationClient, marker: &str) -> Result<Ended, PostgresError> {
+        let mut abandoned = pin!(liveness::abandoned(self.session.clone(), self.source.slot.clone()));
+        let mut dispatched = self.watches.dispatched.clone();
+        let mut stop = self.stop.clone();
+        let mut assembler = Assembler::after(self.last);
+        let mut signs = ShutdownSigns::default();
+        let mut marked = false;
+        loop {
+            let event = tokio::select! {
+                biased;
+                _ = stop.wait_for(|stop| *stop) => return Ok(Ended::Stopped),
+                _ = dispatched.changed() => {
+                    let lsn = acknowledged(*dispatched.borrow_and_update(), None);
+                    client.update_applied_lsn(pgwire_replication::Lsn::from_u64(lsn.0));
+                    continue;
+                }
+                error = &mut abandoned => return Err(error),
+                event = client.recv() => event,
+            };
+            let event = event.map_err(|error| self.stream_error(error))?.ok_or(PostgresError::StreamEnded)?;
+            match event {
+                ReplicationEvent::KeepAlive { wal_end, reply_requested, .. } => {
+                    if assembler.in_transaction() {
+                        continue;
+                    }
+                    if signs.keepalive(reply_requested, Instant::now()) {
+                        return Err(PostgresError::ShuttingDown);
+                    }
+                    self.inlet.idle(Lsn(wal_end.as_u64()));
+                }
+                ReplicationEvent::Begin { final_lsn, xid, commit_time_micros } => {
+                    let begin = Message::Begin {
+                        final_lsn: Lsn(final_lsn.as_u64()),
+                        commit_time: commit_time_micros,
+                        xid,
+                    };
+                    assembler.apply(Lsn(0), &Bytes::new(), &begin)?;
+                }
+                ReplicationEvent::Commit { lsn, end_lsn, commit_time_micros } => {
+                    let (lsn, end_lsn) = (Lsn(lsn.as_u64()), Lsn(end_lsn.as_u64()));
+                    let commit = Message::Commit { lsn, end_lsn, commit_time: commit_time_micros };
+                    let piece = assembler.apply(Lsn(0), &Bytes::new(), &commit)?;
+                    self.hand_over(piece).await;
+                    if std::mem::take(&mut marked) {
+                        tracing::info!(position = %end_lsn, "live");
+                        self.inlet.readiness(Readiness::live());
+                    }
+                }
+                ReplicationEvent::Message { transactional, prefix, content, .. } => {
+                    marked |= transactional && prefix == MARKER && content == marker.as_bytes();
+                }
+                ReplicationEvent::XLogData { wal_start, data, .. } => {
+                    let message = pgoutput::decode(&data)?;
+                    if let Message::Relation(relation) = &message {
+                        self.explain_types(&mut assembler, &Assembler::catalog_types(relation)).await?;
+                    }
+                    let piece = assembler.apply(Lsn(wal_start.as_u64()), &data, &message)?;
+                    self.hand_over(piece).await;
+                }
+                // Only a session with a stop position sends this.
+                ReplicationEvent::StoppedAt { .. } => return Err(PostgresError::StreamEnded),
+            }
+        }
+    }
+
+    /// Waits for room in front of the dispatcher. Acknowledgements go on meanwhile: the crate repeats the
+    /// last one on its own time.
+    async fn hand_over(&mut self, piece: Option<crate::change::Transaction>) {
+        let Some(piece) = piece else { return };
+        if let Some(last) = piece.changes.last() {
+            self.last = last.cursor;
+        }
+        self.inlet.transaction(piece).await;
+    }
+
+    /// Looks up the types that a relation needs. They are asked again each time the relation is described,
+    /// since a composite may have changed; without an answer the known ones serve.
+    async fn explain_types(
+        &self,
+        assembler: &mut Assembler,
+        oids: &[pgoutput::Oid],
+    ) -> Result<(), PostgresError> {
+        if oids.is_empty() {
+            return Ok(());
+        }
+        let known = oids.iter().all(|oid| assembler.knows_type(*oid));
+        let found = async { types::look_up(&*self.session.client().await?, oids).await }.await;
+        match found {
+            Ok(found) => {
+                for (oid, info) in found {
+                    assembler.learn_type(oid, info);
+                }
+                Ok(())
+            }
+            Err(error) if known => {
+                tracing::debug!(%error, "types could not be asked again");
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn stream_error(&self, error: PgWireError) -> PostgresError {
+        match error {
+            PgWireError::MessageTooLarge { payload_bytes, .. } => {
+                PostgresError::RowTooLarge { bytes: payload_bytes, limit: self.row_bytes }
+            }
+            error => PostgresError::Stream(error),
+        }
+    }
+
+    /// Ends in order: sockets first, then the last acknowledgement, and only then the session. Stopping the
+    /// crate's client does not send what is pending, so that this waits for it.
+    async fn close(&self, client: &mut ReplicationClient) {
+        self.inlet.finish().await;
+        let last = acknowledged(*self.watches.dispatched.borrow(), None);
+        client.update_applied_lsn(pgwire_replication::Lsn::from_u64(last.0));
+        let metrics = client.metrics();
+        let sent = async {
+            while metrics.last_applied_lsn().as_u64() < last.0 {
+                // Events that still arrive are dropped: they come again to whoever reads the slot next.
+                let _ = tokio::time::timeout(Duration::from_millis(20), client.recv()).await;
+            }
+        };
+        if tokio::time::timeout(LAST_ACKNOWLEDGEMENT, sent).await.is_err() {
+            tracing::warn!("the last acknowledgement could not be sent; those changes will come again");
+        }
+        let _ = tokio::time::timeout(LAST_ACKNOWLEDGEMENT, client.shutdown()).await;
+    }
+}
+
+/// Ends when a stop comes while no session streams.
+async fn stopped_before_session(stop: &mut watch::Receiver<bool>, watches: &Watches) {
+    let _ = stop.wait_for(|stop| *stop).await;
+    let phase = watches.readiness.borrow().phase;
+    if matches!(phase, Phase::Live | Phase::CatchingUp) {
+        // The session sees the stop itself.
+        std::future::pending::<()>().await;
+    }
+}
+
+async fn within<T>(
+    what: &'static str,
+    step: impl Future<Output = Result<T, PostgresError>>,
+) -> Result<T, PostgresError> {
+    tokio::time::timeout(Duration::from_secs(CONNECT_SECONDS), step)
+        .await
+        .unwrap_or(Err(PostgresError::Timeout { what, seconds: CONNECT_SECONDS }))
+}

@@ -1,0 +1,294 @@
+//! What must stand before streaming begins: checks, then the publication, then the slot.
+//!
+//! In this order, since a slot that is older than its publication can never decode it.
+
+use std::time::Duration;
+
+use tokio_postgres::Client;
+
+use super::PostgresError;
+use super::session::Session;
+use crate::lsn::Lsn;
+
+/// The replication session's name in `pg_stat_replication`; what `synchronous_standby_names` would match.
+pub const APPLICATION_NAME: &str = "walcast";
+
+/// The oldest server whose slots send logical messages.
+const OLDEST: i32 = 14;
+
+/// Which slot and publication to read, and what may be created.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// Slot name.
+    pub slot: String,
+    /// Publication name.
+    pub publication: String,
+    /// The slot lives only as long as the session.
+    pub temporary: bool,
+    /// A missing publication is created, where that breaks nobody's writes.
+    pub create_publication: bool,
+}
+
+/// What the preparation found.
+#[derive(Clone, Copy, Debug)]
+pub struct Prepared {
+    /// `wal_sender_timeout`; zero when it is switched off.
+    pub wal_sender_timeout: Duration,
+    /// The database has no encoding (`SQL_ASCII`): its bytes need not be UTF-8, and a conversion would fail in
+    /// the server, at the same row again and again.
+    pub sql_ascii: bool,
+    /// Where a permanent slot goes on; `None` for a temporary one, which the session creates itself.
+    pub slot_position: Option<Lsn>,
+}
+
+/// Checks the server and makes publication and slot.
+///
+/// # Errors
+/// With whole sentences for the operator where something is missing.
+pub async fn prepare(session: &Session, source: &Source) -> Result<Prepared, PostgresError> {
+    let client = session.client().await?;
+    let (wal_sender_timeout, sql_ascii) = check_server(&client).await?;
+    let created = ensure_publication(&client, source).await?;
+    let slot_position =
+        if source.temporary { None } else { Some(ensure_slot(&client, source, created).await?) };
+    Ok(Prepared { wal_sender_timeout, sql_ascii, slot_position })
+}
+
+const SERVER: &str = "select current_setting('server_version_num')::int, current_setting('wal_level'), \
+    pg_is_in_recovery(), current_setting('synchronous_standby_names'), \
+    (select setting::bigint from pg_settings where name = 'wal_sender_timeout'), \
+    (select rolreplication or rolsuper from pg_roles where rolname = current_user), current_user::text, \
+    emit.oid::regprocedure::text, has_function_privilege(emit.oid, 'execute'), \
+    current_setting('server_encoding') = 'SQL_ASCII' \
+    from pg_proc emit where emit.proname = 'pg_logical_emit_message' and emit.pronamespace = 'pg_catalog'::regnamespace \
+      and emit.proargtypes[2] = 'text'::regtype";
+
+/// Refuses a server that cannot serve us; returns its `wal_sender_timeout` and whether it has no encoding.
+async fn check_server(client: &Client) -> Result<(Duration, bool), PostgresError> {
+    let row = client.query_one(SERVER, &[]).await.map_err(PostgresError::Sql)?;
+    let (version, wal_level, standby): (i32, String, bool) = (row.get(0), row.get(1), row.get(2));
+    let (synchronous, timeout): (String, i64) = (row.get(3), row.get(4));
+    let (replication, role): (bool, String) = (row.get(5), row.get(6));
+    let (emit, may_emit): (String, bool) = (row.get(7), row.get(8));
+    let role = postgres_protocol::escape::escape_identifier(&role);
+    if version / 10_000 < OLDEST {
+        return operator(format!("PostgreSQL {} is too old; {OLDEST} or newer is needed", version / 10_000));
+    }
+    if standby {
+        return operator("this server is a standby; connect to the primary".into());
+    }
+    if wal_level != "logical" {
+        return operator(format!(
+            "wal_level is {wal_level}; run ALTER SYSTEM SET wal_level = logical and restart Postgres"
+        ));
+    }
+    // A managed server may grant replication by a role of its own; its word comes with the slot then.
+    if !replication && !managed_replication(client).await? {
+        return operator(format!(
+            "the role {role} may not replicate; run ALTER ROLE {role} REPLICATION as a superuser"
+        ));
+    }
+    if !may_emit {
+        return operator(format!(
+            "the role {role} may not execute pg_logical_emit_message, which marks where the stream is live; run \
+             GRANT EXECUTE ON FUNCTION {emit} TO {role} as a superuser"
+        ));
+    }
+    if matches_synchronous(&synchronous, APPLICATION_NAME) {
+        return operator(format!(
+            "synchronous_standby_names ({synchronous}) would make the application's commits wait for this server; \
+             list the standbys by name"
+        ));
+    }
+    Ok((Duration::from_millis(timeout.unsigned_abs()), row.get(9)))
+}
+
+/// Amazon RDS and Google Cloud SQL hand out replication through roles of theirs.
+async fn managed_replication(client: &Client) -> Result<bool, PostgresError> {
+    let sql = "select exists(select from pg_roles r where r.rolname in ('rds_replication', 'cloudsqlsuperuser', \
+               'azure_pg_admin') and pg_has_role(current_user, r.oid, 'member'))";
+    Ok(client.query_one(sql, &[]).await.map_err(PostgresError::Sql)?.get(0))
+}
+
+/// Whether `synchronous_standby_names` (PostgreSQL manual, 20.6.2) would choose a walsender of this name.
+fn matches_synchronous(setting: &str, name: &str) -> bool {
+    let mut list = setting.trim();
+    if let Some((_, inner)) = list.split_once('(') {
+        list = inner.trim_end().trim_end_matches(')');
+    }
+    list.split(',')
+        .map(|entry| entry.trim().trim_matches('"'))
+        .any(|entry| entry == "*" || entry.eq_ignore_ascii_case(name))
+}
+
+/// Makes sure that the publication exists; `true` when it was created now.
+async fn ensure_publication(client: &Client, source: &Source) -> Result<bool, PostgresError> {
+    let name = &source.publication;
+    let sql = "select exists(select from pg_publication where pubname = $1)";
+    let exists: bool = client.query_one(sql, &[name]).await.map_err(PostgresError::Sql)?.get(0);
+    if exists {
+        let tables: i64 = client
+            .query_one("select count(*) from pg_publication_tables where pubname = $1", &[name])
+            .await
+            .map_err(PostgresError::Sql)?
+            .get(0);
+        if tables == 0 {
+            tracing::warn!(publication = name, "the publication has no tables: no change will ever come");
+        }
+        return Ok(false);
+    }
+    let quoted = postgres_protocol::escape::escape_identifier(name);
+    let tables = own_tables(client).await?;
+    let advice = creation(&quoted, &tables);
+    if !source.create_publication {
+        return operator(format!(
+            "there is no publication {quoted}; run this as a superuser or as the tables' owner, or set \
+             replication.create_publication:\n  {advice}"
+        ));
+    }
+    match client.batch_execute(&advice).await {
+        Ok(()) => {
+            tracing::info!(publication = name, statement = advice, "created the publication");
+            for table in tables.iter().filter(|table| !table.identified) {
+                tracing::warn!(
+                    table = table.name,
+                    "left out of the publication: it has no primary key, and publishing it would make its UPDATEs and \
+                     DELETEs fail; give it a key or REPLICA IDENTITY FULL, then ALTER PUBLICATION .. ADD TABLE"
+                );
+            }
+            Ok(true)
+        }
+        // Another process was faster.
+        Err(error) if error.code() == Some(&tokio_postgres::error::SqlState::DUPLICATE_OBJECT) => Ok(false),
+        Err(error) if error.code().is_some_and(|code| code.code() == "42501") => operator(format!(
+            "there is no publication {quoted} and this role may not create it; run as a superuser:\n  {advice}"
+        )),
+        Err(error) => Err(PostgresError::Sql(error)),
+    }
+}
+
+#[derive(Debug)]
+struct OwnTable {
+    /// Quoted and qualified.
+    name: String,
+    /// Updates and deletes can be published: it has a key, or FULL.
+    identified: bool,
+}
+
+async fn own_tables(client: &Client) -> Result<Vec<OwnTable>, PostgresError> {
+    let sql = "select format('%I.%I', n.nspname, c.relname), c.relreplident = 'f' or exists(select from pg_index i \
+                 where i.indrelid = c.oid and case c.relreplident when 'd' then i.indisprimary \
+                       when 'i' then i.indisreplident else false end) \
+               from pg_class c join pg_namespace n on n.oid = c.relnamespace \
+               where c.relkind in ('r', 'p') and c.relpersistence = 'p' and not c.relispartition \
+                 and n.nspname not in ('pg_catalog', 'information_schema') and n.nspname !~ '^pg_' order by 1";
+    let rows = client.query(sql, &[]).await.map_err(PostgresError::Sql)?;
+    Ok(rows.iter().map(|row| OwnTable { name: row.get(0), identified: row.get(1) }).collect())
+}
+
+/// The statement that makes a publication which breaks no write: all tables when each has an identity,
+/// else those that have one. Changes of partitions are told as their root's, which is the name that
+/// applications use.
+fn creation(publication: &str, tables: &[OwnTable]) -> String {
+    let with = "WITH (publish_via_partition_root = true)";
+    if tables.iter().all(|table| table.identified) {
+        return format!("CREATE PUBLICATION {publication} FOR ALL TABLES {with}");
+    }
+    let names: Vec<&str> =
+        tables.iter().filter(|table| table.identified).map(|table| table.name.as_str()).collect();
+    if names.is_empty() {
+        return format!("CREATE PUBLICATION {publication} {with}");
+    }
+    format!("CREATE PUBLICATION {publication} FOR TABLE {} {with}", names.join(", "))
+}
+
+const SLOT: &str = "select plugin::text, database::text, current_database()::text, temporary, wal_status::text, \
+    confirmed_flush_lsn::text, active_pid from pg_replication_slots where slot_name = $1";
+
+/// Makes sure that the permanent slot exists, and returns where it goes on.
+async fn ensure_slot(
+    client: &Client,
+    source: &Source,
+    publication_is_new: bool,
+) -> Result<Lsn, PostgresError> {
+    let slot = &source.slot;
+    let Some(row) = client.query_opt(SLOT, &[slot]).await.map_err(PostgresError::Sql)? else {
+        let created = client
+            .query_one("select lsn::text from pg_create_logical_replication_slot($1, 'pgoutput')", &[slot])
+            .await
+            .map_err(PostgresError::Sql)?;
+        tracing::info!(slot, "created the replication slot");
+        return position(created.get(0));
+    };
+    let (plugin, database, here): (Option<String>, Option<String>, String) =
+        (row.get(0), row.get(1), row.get(2));
+    let (temporary, status): (bool, Option<String>) = (row.get(3), row.get(4));
+    let (confirmed, pid): (Option<String>, Option<i32>) = (row.get(5), row.get(6));
+    if plugin.as_deref() != Some("pgoutput") || database.as_deref() != Some(here.as_str()) {
+        return operator(format!(
+            "the slot {slot:?} belongs to another use (plugin {}, database {}); choose another replication.slot",
+            plugin.unwrap_or_else(|| "none".into()),
+            database.unwrap_or_else(|| "none".into())
+        ));
+    }
+    if status.as_deref() == Some("lost") {
+        return operator(format!(
+            "the slot {slot:?} is lost: Postgres removed log that was not read yet (max_slot_wal_keep_size), and the \
+             changes in it cannot be had any more; run SELECT pg_drop_replication_slot('{slot}') and restart to go on \
+             from now"
+        ));
+    }
+    if publication_is_new {
+        return operator(format!(
+            "the slot {slot:?} is older than the publication just created, and can never decode it; run SELECT \
+             pg_drop_replication_slot('{slot}') and restart"
+        ));
+    }
+    if let Some(pid) = pid {
+        return Err(PostgresError::SlotInUse { slot: slot.clone(), pid });
+    }
+    if temporary {
+        return operator(format!(
+            "the slot {slot:?} is another session's temporary slot; choose another name"
+        ));
+    }
+    position(confirmed.as_deref().unwrap_or("0/0"))
+}
+
+fn position(text: &str) -> Result<Lsn, PostgresError> {
+    text.parse()
+        .map_err(|error| PostgresError::Operator(format!("the slot's position cannot be read: {error}")))
+}
+
+fn operator<T>(text: String) -> Result<T, PostgresError> {
+    Err(PostgresError::Operator(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn synchronous_standby_names_that_would_choose_us_are_seen() {
+        for setting in
+            ["*", "walcast", "a, Walcast", "FIRST 1 (a, \"walcast\")", "ANY 2 (*)", "2 (a, walcast)"]
+        {
+            assert!(matches_synchronous(setting, "walcast"), "{setting}");
+        }
+        for setting in ["", "standby1", "FIRST 1 (a, b)", "walcast2"] {
+            assert!(!matches_synchronous(setting, "walcast"), "{setting}");
+        }
+    }
+
+    #[test]
+    fn a_created_publication_never_breaks_a_table_without_a_key() {
+        let table = |name: &str, identified| OwnTable { name: name.into(), identified };
+        let with = "WITH (publish_via_partition_root = true)";
+        assert_eq!(creation("p", &[table("a", true)]), format!("CREATE PUBLICATION p FOR ALL TABLES {with}"));
+        assert_eq!(
+            creation("p", &[table("a", true), table("b", false), table("c", true)]),
+            format!("CREATE PUBLICATION p FOR TABLE a, c {with}")
+        );
+        assert_eq!(creation("p", &[table("b", false)]), format!("CREATE PUBLICATION p {with}"));
+    }
+}

@@ -1,0 +1,192 @@
+//! The wiring of all rooms, and the order in which they stop.
+//!
+//! On a stop: no new connections, no more changes from the slot; sockets get what waits for them and are
+//! closed with 1012; then the last acknowledgement is sent, and the replication session ends.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio_postgres::Config;
+
+use crate::channel;
+use crate::demo;
+use crate::dispatch::Dispatcher;
+use crate::http::{self, App, Console, Listed, Listing};
+use crate::hub::{Hub, Rules};
+use crate::postgres::gate::Gate;
+use crate::postgres::replication::Reader;
+use crate::postgres::session::Session;
+use crate::postgres::setup::Source;
+use crate::postgres::{PostgresError, catalog};
+use crate::readiness::Readiness;
+use crate::settings::Settings;
+
+/// Joins that may wait for the gate's attention; those beyond wait in their sockets' tasks.
+const QUESTIONS: usize = 1024;
+
+/// What ends a server, other than a stop.
+#[derive(Debug, Error)]
+pub enum ServerError {
+    /// The port cannot be had.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address asked for.
+        address: SocketAddr,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Threads cannot be had.
+    #[error("cannot start the shards")]
+    Shards(#[source] std::io::Error),
+    /// The reader of the slot ended.
+    #[error("the reader of the slot ended")]
+    Reader(#[source] PostgresError),
+    /// A task ended that should not have.
+    #[error("a task of the server ended unexpectedly")]
+    Task(#[source] tokio::task::JoinError),
+}
+
+/// A running server.
+pub struct Server {
+    address: SocketAddr,
+    readiness: watch::Receiver<Readiness>,
+    stop: watch::Sender<bool>,
+    hub: Hub,
+    drain: Duration,
+    reader: JoinHandle<Result<(), PostgresError>>,
+    http: JoinHandle<()>,
+}
+
+impl Server {
+    /// Starts everything; returns when the port is open. The stream becomes live by itself.
+    ///
+    /// # Errors
+    /// When the port or the threads cannot be had.
+    pub async fn start(settings: &Settings, database: &Config, demo: bool) -> Result<Self, ServerError> {
+        let address = settings.listen;
+        let listen = |source| ServerError::Listen { address, source };
+        let listener = TcpListener::bind(address).await.map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
+
+        let (gate, questions) = mpsc::channel(QUESTIONS);
+        let shards = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let hub = Hub::start(shards, rules(settings), &gate).map_err(ServerError::Shards)?;
+        let drain = settings.shutdown.drain;
+        let (dispatcher, inlet, watches) = Dispatcher::new(hub.clone(), drain);
+        tokio::spawn(dispatcher.run());
+
+        let session = Session::new(database);
+        let publication = settings.replication.publication.clone();
+        let readiness = watches.readiness.clone();
+        tokio::spawn(Gate::new(session.clone(), &publication, readiness.clone()).run(questions));
+
+        let (stop, stopped) = watch::channel(false);
+        let source = Source {
+            slot: settings.replication.slot.clone(),
+            publication: publication.clone(),
+            temporary: settings.replication.temporary,
+            create_publication: settings.replication.create_publication,
+        };
+        let row_bytes = settings.limits.row_bytes;
+        let reader = Reader::new(
+            database.clone(),
+            session.clone(),
+            source,
+            row_bytes,
+            inlet,
+            watches,
+            stopped.clone(),
+        );
+        let app = App {
+            hub: hub.clone(),
+            readiness: readiness.clone(),
+            origins: settings.auth.rule.clone(),
+            console: console(session, publication, demo),
+        };
+        tracing::info!(%address, "listening");
+        let http = tokio::spawn(http::serve(listener, app, stopped));
+        Ok(Self { address, readiness, stop, hub, drain, reader: tokio::spawn(reader.run()), http })
+    }
+
+    /// The address that was bound.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Whether changes flow.
+    #[must_use]
+    pub fn readiness(&self) -> watch::Receiver<Readiness> {
+        self.readiness.clone()
+    }
+
+    /// Runs until `stop` resolves, then stops in order.
+    ///
+    /// # Errors
+    /// When the reader ended by itself: something has to be mended first.
+    pub async fn run(mut self, stop: impl Future<Output = ()>) -> Result<(), ServerError> {
+        let ended = tokio::select! {
+            () = stop => {
+                tracing::info!("stopping");
+                None
+            }
+            ended = &mut self.reader => Some(ended),
+        };
+        self.stop.send_replace(true);
+        let ended = match ended {
+            Some(ended) => ended,
+            None => self.reader.await,
+        };
+        // The reader drains on its way out, unless it was not streaming.
+        self.hub.drain(self.drain).await;
+        let _ = self.http.await;
+        tracing::info!("stopped");
+        ended.map_err(ServerError::Task)?.map_err(ServerError::Reader)
+    }
+}
+
+fn rules(settings: &Settings) -> Rules {
+    let limits = &settings.limits;
+    Rules {
+        limits: channel::Limits {
+            channels: limits.channels_per_socket,
+            joins_per_second: limits.joins_per_second as usize,
+        },
+        frame_bytes: limits.frame_bytes,
+        sockets: limits.sockets,
+        members_per_topic: limits.members_per_topic,
+        idle: limits.idle,
+        outbox_bytes: settings.outbox.bytes,
+        pause: settings.outbox.pause,
+        stall: settings.outbox.stall,
+    }
+}
+
+fn console(session: Session, publication: String, demo: bool) -> Console {
+    let lister = session.clone();
+    let tables = move || -> http::Answer<Vec<Listing>> {
+        let (session, publication) = (lister.clone(), publication.clone());
+        Box::pin(async move { tables(&session, &publication).await.map_err(|error| error.to_string()) })
+    };
+    let write = move |action| -> http::Answer<()> {
+        let session = session.clone();
+        Box::pin(async move { demo::write(&session, action).await.map_err(|error| error.to_string()) })
+    };
+    Console { tables: Box::new(tables), write: demo.then(|| Box::new(write) as _) }
+}
+
+async fn tables(session: &Session, publication: &str) -> Result<Vec<Listing>, PostgresError> {
+    let client = session.client().await?;
+    let published = catalog::published(&client, publication).await?;
+    let listing = |table: catalog::Published| Listing {
+        schema: table.schema,
+        table: table.table,
+        columns: table.columns.into_iter().map(|(name, kind, key)| Listed { name, kind, key }).collect(),
+    };
+    Ok(published.into_iter().map(listing).collect())
+}

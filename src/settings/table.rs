@@ -1,0 +1,195 @@
+//! The table of all settings: what each is called, what it accepts, what it is when nobody sets it.
+//!
+//! docs/configuration.md is tested against this table, and messages take their "what would be right"
+//! from it, so the three cannot drift apart.
+
+use std::fmt;
+
+use super::Mode;
+
+/// One setting.
+#[derive(Debug)]
+pub(super) struct Setting {
+    /// Its key in a file: `section.name`. The environment variable follows from it.
+    pub(super) key: &'static str,
+    /// What it accepts.
+    pub(super) rule: Rule,
+    /// What it is when it is not set.
+    pub(super) fallback: Fallback,
+}
+
+/// What a setting accepts. The `Display` text ends the sentence "write ...".
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Rule {
+    /// A whole number of `unit`, both ends included.
+    Number {
+        min: u64,
+        max: u64,
+        unit: &'static str,
+    },
+    Flag,
+    OneOf(&'static [&'static str]),
+    Address,
+    Slot,
+    Publication,
+    Directives,
+    Origins,
+    Hosts,
+    DatabaseUrl,
+    Secret {
+        min: usize,
+    },
+}
+
+/// A setting's value when nobody sets it, in the spelling of an environment variable.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Fallback {
+    Text(&'static str),
+    PerMode { serve: &'static str, demo: &'static str },
+    Nothing,
+}
+
+/// What the names of our environment variables begin with.
+pub(super) const PREFIX: &str = "WALCAST__";
+
+/// Variables without our prefix, which hosting platforms and earlier servers made customary.
+pub(super) const ALIASES: [&str; 9] = [
+    "DATABASE_URL",
+    "DATABASE_URL_FILE",
+    "DB_HOST",
+    "DB_PORT",
+    "DB_NAME",
+    "DB_USER",
+    "DB_PASSWORD",
+    "DB_PASSWORD_FILE",
+    "PORT",
+];
+
+const fn number(key: &'static str, default: &'static str, min: u64, max: u64, unit: &'static str) -> Setting {
+    Setting { key, rule: Rule::Number { min, max, unit }, fallback: Fallback::Text(default) }
+}
+
+const fn text(key: &'static str, rule: Rule, default: &'static str) -> Setting {
+    Setting { key, rule, fallback: Fallback::Text(default) }
+}
+
+const fn unset(key: &'static str, rule: Rule) -> Setting {
+    Setting { key, rule, fallback: Fallback::Nothing }
+}
+
+pub(super) const DATABASE_URL: Setting = unset("database.url", Rule::DatabaseUrl);
+pub(super) const LISTEN: Setting = text("listen", Rule::Address, "127.0.0.1:4000");
+pub(super) const SLOT: Setting = text("replication.slot", Rule::Slot, "walcast");
+pub(super) const PUBLICATION: Setting = text("replication.publication", Rule::Publication, "walcast");
+pub(super) const TEMPORARY: Setting = text("replication.temporary", Rule::Flag, "false");
+pub(super) const CREATE_PUBLICATION: Setting = Setting {
+    key: "replication.create_publication",
+    rule: Rule::Flag,
+    fallback: Fallback::PerMode { serve: "false", demo: "true" },
+};
+pub(super) const AUTH_MODE: Setting = text("auth.mode", Rule::OneOf(&["none"]), "none");
+pub(super) const ORIGINS: Setting = unset("auth.origins", Rule::Origins);
+pub(super) const HOSTS: Setting = unset("auth.hosts", Rule::Hosts);
+pub(super) const ADMIN_SECRET: Setting = unset("admin.secret", Rule::Secret { min: 16 });
+pub(super) const FRAME_BYTES: Setting = number("limits.frame_bytes", "1048576", 1024, 67_108_864, "bytes");
+pub(super) const CHANNELS: Setting = number("limits.channels_per_socket", "100", 1, 100_000, "channels");
+pub(super) const MEMBERS: Setting = number("limits.members_per_topic", "100000", 1, 10_000_000, "channels");
+pub(super) const JOINS: Setting = number("limits.joins_per_second", "100", 1, 100_000, "joins");
+pub(super) const SOCKETS: Setting = number("limits.sockets", "16384", 1, 1_000_000, "sockets");
+pub(super) const IDLE: Setting = number("limits.idle_seconds", "60", 1, 86_400, "seconds");
+pub(super) const ROW_BYTES: Setting = number("limits.row_bytes", "268435456", 1024, 2_147_483_647, "bytes");
+pub(super) const OUTBOX_BYTES: Setting = number("outbox.bytes", "4194304", 1024, 1_073_741_824, "bytes");
+pub(super) const PAUSE: Setting = number("outbox.pause_ms", "1000", 0, 10_000, "milliseconds");
+pub(super) const STALL: Setting = number("outbox.stall_seconds", "10", 1, 3600, "seconds");
+pub(super) const LOG_FORMAT: Setting = text("log.format", Rule::OneOf(&["text", "json"]), "text");
+pub(super) const LOG_FILTER: Setting = text("log.filter", Rule::Directives, "info");
+pub(super) const DRAIN: Setting = number("shutdown.drain_seconds", "10", 0, 600, "seconds");
+
+/// Every setting, in the order of the documentation.
+pub(super) const TABLE: [Setting; 23] = [
+    DATABASE_URL,
+    LISTEN,
+    SLOT,
+    PUBLICATION,
+    TEMPORARY,
+    CREATE_PUBLICATION,
+    AUTH_MODE,
+    ORIGINS,
+    HOSTS,
+    ADMIN_SECRET,
+    FRAME_BYTES,
+    CHANNELS,
+    MEMBERS,
+    JOINS,
+    SOCKETS,
+    IDLE,
+    ROW_BYTES,
+    OUTBOX_BYTES,
+    PAUSE,
+    STALL,
+    LOG_FORMAT,
+    LOG_FILTER,
+    DRAIN,
+];
+
+impl Setting {
+    /// Its environment variable.
+    pub(super) fn variable(&self) -> String {
+        format!("{PREFIX}{}", self.key.replace('.', "__").to_uppercase())
+    }
+
+    /// Whether its value must not be repeated, and may stand in a file of its own instead.
+    pub(super) const fn is_secret(&self) -> bool {
+        matches!(self.rule, Rule::DatabaseUrl | Rule::Secret { .. })
+    }
+
+    /// The key that names a file with the value.
+    pub(super) fn file_key(&self) -> Option<String> {
+        self.is_secret().then(|| format!("{}_file", self.key))
+    }
+
+    /// The environment variable that names a file with the value.
+    pub(super) fn file_variable(&self) -> Option<String> {
+        self.is_secret().then(|| format!("{}_FILE", self.variable()))
+    }
+
+    /// The value when nobody sets it.
+    pub(super) const fn default_in(&self, mode: Mode) -> Option<&'static str> {
+        match (self.fallback, mode) {
+            (Fallback::Text(text), _)
+            | (Fallback::PerMode { serve: text, .. }, Mode::Serve)
+            | (Fallback::PerMode { demo: text, .. }, Mode::Demo) => Some(text),
+            (Fallback::Nothing, _) => None,
+        }
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number { min, max, unit } => write!(f, "a whole number of {unit} from {min} to {max}"),
+            Self::Flag => f.write_str("true or false"),
+            Self::OneOf(words) => f.write_str(&words.join(" or ")),
+            Self::Address => f.write_str("an IP address and port, such as 127.0.0.1:4000 or [::1]:4000"),
+            Self::Slot => f.write_str("1 to 63 of the characters a-z, 0-9 and _"),
+            Self::Publication => f.write_str("a name of 1 to 63 bytes, without the character NUL"),
+            Self::Directives => f.write_str(
+                "a level (error, warn, info, debug, trace) or directives such as walcast=debug,info",
+            ),
+            Self::Origins => f.write_str("a list of origins, each *, null or scheme://host[:port]"),
+            Self::Hosts => f.write_str("a list of hosts, each * or a name or address without port"),
+            Self::DatabaseUrl => f.write_str("a URL such as postgres://walcast:PASSWORD@localhost:5432/app"),
+            Self::Secret { min } => write!(f, "at least {min} characters"),
+        }
+    }
+}
+
+/// The keys that a file may hold.
+pub(super) fn keys() -> Vec<String> {
+    TABLE.iter().flat_map(|s| [Some(s.key.to_owned()), s.file_key()]).flatten().collect()
+}
+
+/// The environment variables with our prefix.
+pub(super) fn variables() -> Vec<String> {
+    TABLE.iter().flat_map(|s| [Some(s.variable()), s.file_variable()]).flatten().collect()
+}

@@ -1,0 +1,19 @@
+//! Logs: structure, never rows, never secrets; to standard error.
+
+use tracing_subscriber::EnvFilter;
+
+use crate::settings::{Log, LogFormat};
+
+/// Starts logging for the whole process. A second call changes nothing.
+pub fn start(log: &Log) {
+    // The replication crate reports each lost connection as an error of its own; ours says what follows.
+    let filter = EnvFilter::new(format!("pgwire_replication=off,{}", log.filter));
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
+    let _ = match log.format {
+        LogFormat::Text => builder.with_target(false).try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    };
+}

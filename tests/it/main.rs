@@ -1,0 +1,13 @@
+//! The one integration binary: real Postgres servers, the real program, real clients.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(unreachable_pub, reason = "nothing outside of this binary sees its items")]
+#![allow(clippy::print_stderr, reason = "a failing run explains itself")]
+
+mod cluster;
+mod postgres_binaries;
+mod socket;
+mod walcast;
+
+mod cluster_tests;
+mod first_light;
