@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs one example with the modules that install.sh put beside this file:
+# Runs one example with the modules that scripts/setup.sh installs beside this file:
 #     WALCAST_URL=ws://127.0.0.1:PORT [TOPIC=...] run-example.sh phoenix|realtime-js|browser|python
 # Every example prints `joined TOPIC ...` once it listens, then `KIND schema.table {row}` a change.
 set -eu

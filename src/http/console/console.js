@@ -149,7 +149,7 @@ async function askReady() {
 async function askTables() {
   const { ok, body } = await ask('console.json').catch(() => ({ ok: false, body: {} }))
   if (!ok || !Array.isArray(body.tables)) {
-    $('tables-words').textContent = `The list of tables cannot be had now${body.reason ? `: ${body.reason}` : ''}. A topic can be typed below.`
+    $('tables-words').textContent = `The list of tables cannot be had now${body.error ? `: ${body.error.message}` : ''}. A topic can be typed below.`
     $('tables-words').hidden = false
     setTimeout(askTables, ASK_AGAIN_MS)
     return
@@ -159,6 +159,7 @@ async function askTables() {
   $('version').textContent = body.version ? ` ${body.version}` : ''
   demo = body.demo === true
   $('demo').hidden = !demo
+  feed.keys.learn(body.tables)
   sidebar.offer(body.tables)
   // Whoever tries the demo should see the first change without having to choose anything.
   if (demo && connection.channels.size === 0 && location.hash === '') {

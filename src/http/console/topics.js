@@ -3,7 +3,14 @@
 // The characters that carry meaning in a topic; inside a name they travel percent-escaped.
 const SPECIAL = /[:%*=]/g
 const escapeName = (name) => name.replace(SPECIAL, (c) => '%' + c.charCodeAt(0).toString(16).toUpperCase())
-const unescapeName = (name) => name.replace(/%([0-9A-Fa-f]{2})/g, (_, hex) => String.fromCharCode(parseInt(hex, 16)))
+
+function unescapeName(name) {
+  try {
+    return decodeURIComponent(name)
+  } catch {
+    return name
+  }
+}
 
 export const EVERYTHING = 'realtime:*'
 export const schemaTopic = (schema) => `realtime:${escapeName(schema)}`
