@@ -113,7 +113,10 @@ function showChannel(channel) {
 
 function newEpoch(seen) {
   if (!seen || seen === epoch) return
-  if (epoch !== '') feed.note('The database now follows another history (a promoted standby or a restored backup): cursors from before mean nothing in it.')
+  if (epoch !== '') {
+    feed.turnPage()
+    feed.note('This is another database, or another history of it (a promoted standby, a restored backup): cursors from before mean nothing in it.')
+  }
   epoch = seen
 }
 

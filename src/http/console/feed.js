@@ -52,6 +52,13 @@ export class Feed {
     else this.overflowed += this.waiting.push(item)
   }
 
+  // Another epoch: its cursors may repeat the old ones, and its rows are not the old ones.
+  turnPage() {
+    this.seen = new SeenRows()
+    this.shown.byId.clear()
+    this.waiting.byId.clear()
+  }
+
   hold(held) {
     this.held = held
     if (held) return

@@ -65,9 +65,10 @@ const CLOSED = {
   1008: 'The server refused this connection.',
   1009: 'A frame was too large for the server.',
   1012: 'The server is restarting.',
-  1013: 'The server is busy and asked us to come back.',
+  1013: 'The server asked us to come back later.',
 }
+// A restart needs no further reason.
 export function explainClose(code, reason) {
   const words = CLOSED[code] ?? `The connection was closed (code ${code}).`
-  return reason ? `${words} It said: ${reason}` : words
+  return reason && code !== 1012 ? `${words} It said: ${sentence(reason)}` : words
 }
