@@ -6,8 +6,11 @@
 
 mod cluster;
 mod postgres_binaries;
+mod program;
 mod socket;
 mod walcast;
 
 mod cluster_tests;
+mod console_page;
 mod first_light;
+mod foreign_clients;

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
@@ -85,6 +85,13 @@ impl Walcast {
             Err(_) => panic!("walcast does not listen:\n{}", walcast.log()),
         }
         walcast
+    }
+
+    /// As [`Walcast::start`], with what the program prints.
+    pub fn start_with_output(command: Command) -> (Self, BufReader<ChildStdout>) {
+        let mut walcast = Self::start(command);
+        let output = BufReader::new(walcast.child.stdout.take().expect("stdout is piped"));
+        (walcast, output)
     }
 
     /// Where it listens.
