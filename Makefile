@@ -41,8 +41,8 @@ format: ## rewrite the source in its one formatting
 
 bench: ## criterion's benchmarks, then the load benchmark; docs/benchmarks.md tells how to read them
 	@scripts/setup.sh bench
-	$(CARGO) bench --locked
-	benches/load/run.sh
+	$(CARGO) bench --locked --bench hot_paths
+	$(CARGO) bench --locked --bench load
 
 # Coverage needs compiler flags that a stable toolchain accepts only with RUSTC_BOOTSTRAP.
 fuzz: ## every fuzz target in turn; TIME=60 is the seconds for each

@@ -40,7 +40,7 @@ work=$(mktemp -d)
 chmod 755 "$work"
 running=
 stop_server() {
-    if [ -n "$running" ]; then as_server "$running/bin/pg_ctl" -D "$work/data" -m immediate -s stop || true; fi
+    if [ -n "$running" ]; then as_server "$running/bin/pg_ctl" -D "$work/data" -m immediate -s stop 2>/dev/null || true; fi
     running=
 }
 trap 'stop_server; rm -rf "$work"' EXIT
@@ -70,6 +70,7 @@ find_binaries() {
 start_server() {
     mkdir -p "$work/data" "$work/socket"
     if [ "$(id -u)" = 0 ]; then chown "$(as_server id -u)" "$work/data" "$work/socket"; fi
+    running=$binaries
     (
         cd "$work"
         as_server "$binaries/bin/initdb" -D data -U golden -E UTF8 --locale=C -A trust --no-sync >/dev/null
@@ -78,7 +79,6 @@ start_server() {
             -o "-c listen_addresses= -k $work/socket -c wal_level=logical -c track_commit_timestamp=on" \
             -o "-c autovacuum=off -c fsync=off -c timezone=UTC" start </dev/null
     )
-    running=$binaries
 }
 
 query() {

@@ -242,7 +242,7 @@ impl Connection {
     }
 
     /// Says one effect of the conversation, outside of its reading.
-    pub(super) fn say(&self, state: &mut State, effect: Option<Effect>) {
+    pub(super) fn say(state: &mut State, effect: Option<Effect>) {
         if let Some(Effect::Send(text)) = effect {
             state.outbox.push(&frame::text(&text));
         }

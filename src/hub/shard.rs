@@ -169,7 +169,7 @@ impl Shard {
             Ok(admission) => state.conversation.admitted(channel, &admission),
             Err(refusal) => state.conversation.refused(channel, &refusal),
         };
-        connection.say(state, effect);
+        Connection::say(state, effect);
     }
 
     /// Makes the channel a member: changes after the position it is told will reach it.

@@ -68,7 +68,7 @@ const COLUMNS: &str = "with recursive base(attnum, oid) as ( \
 
 /// Column lists exist since 15; before, the view has no such column.
 const PUBLISHED_COLUMNS: &str = "select coalesce(array_agg(distinct a), '{}') from pg_publication_tables p, \
-    unnest((to_jsonb(p) ->> 'attnames')::text[]) a where pubname = $3 and schemaname = $1 and tablename = $2";
+    jsonb_array_elements_text(coalesce(to_jsonb(p) -> 'attnames', '[]')) a where pubname = $3 and schemaname = $1 and tablename = $2";
 
 /// Whether a schema exists.
 ///

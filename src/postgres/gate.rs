@@ -26,13 +26,16 @@ const FRESH: Duration = Duration::from_secs(1);
 
 type Described = Arc<OnceCell<Option<Arc<Table>>>>;
 
+/// By schema and table; each with the time of its first asking.
+type Answers = HashMap<(String, String), (Instant, Described)>;
+
 /// The gate's state.
 #[derive(Clone)]
 pub struct Gate {
     session: Session,
     publication: Arc<str>,
     readiness: watch::Receiver<Readiness>,
-    tables: Arc<Mutex<HashMap<(String, String), (Instant, Described)>>>,
+    tables: Arc<Mutex<Answers>>,
 }
 
 impl Gate {

@@ -111,11 +111,10 @@ impl Reader {
                 (false, true) => Phase::Reconnecting,
                 (false, false) => Phase::Starting,
             };
-            match class {
-                Class::Operator => {
-                    tracing::error!(%error, retry_in = ?wait, "the stream is down until this is mended")
-                }
-                _ => tracing::warn!(%error, retry_in = ?wait, "the stream is down"),
+            if class == Class::Operator {
+                tracing::error!(%error, retry_in = ?wait, "the stream is down until this is mended");
+            } else {
+                tracing::warn!(%error, retry_in = ?wait, "the stream is down");
             }
             self.inlet.readiness(Readiness { phase, reason: error.to_string().into() });
             tokio::select! {
@@ -194,6 +193,9 @@ impl Reader {
             PostgresError::Stream(PgWireError::Protocol("the system identifier is not a number".into()))
         })?;
         let epoch = Epoch { system: id, timeline: system.timeline };
+        if prepared.sql_ascii {
+            client.simple_query("SET client_encoding = 'SQL_ASCII'").await.map_err(PostgresError::Stream)?;
+        }
         let mut position = prepared.slot_position;
         if position.is_none() {
             let slot = postgres_protocol::escape::escape_identifier(&self.source.slot);

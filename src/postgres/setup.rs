@@ -34,6 +34,9 @@ pub struct Source {
 pub struct Prepared {
     /// `wal_sender_timeout`; zero when it is switched off.
     pub wal_sender_timeout: Duration,
+    /// The database has no encoding (`SQL_ASCII`): its bytes need not be UTF-8, and a conversion would fail in
+    /// the server, at the same row again and again.
+    pub sql_ascii: bool,
     /// Where a permanent slot goes on; `None` for a temporary one, which the session creates itself.
     pub slot_position: Option<Lsn>,
 }
@@ -44,24 +47,29 @@ pub struct Prepared {
 /// With whole sentences for the operator where something is missing.
 pub async fn prepare(session: &Session, source: &Source) -> Result<Prepared, PostgresError> {
     let client = session.client().await?;
-    let wal_sender_timeout = check_server(&client).await?;
+    let (wal_sender_timeout, sql_ascii) = check_server(&client).await?;
     let created = ensure_publication(&client, source).await?;
     let slot_position =
         if source.temporary { None } else { Some(ensure_slot(&client, source, created).await?) };
-    Ok(Prepared { wal_sender_timeout, slot_position })
+    Ok(Prepared { wal_sender_timeout, sql_ascii, slot_position })
 }
 
 const SERVER: &str = "select current_setting('server_version_num')::int, current_setting('wal_level'), \
     pg_is_in_recovery(), current_setting('synchronous_standby_names'), \
     (select setting::bigint from pg_settings where name = 'wal_sender_timeout'), \
     (select rolreplication or rolsuper from pg_roles where rolname = current_user), current_user::text, \
-    has_function_privilege('pg_logical_emit_message(boolean, text, text)', 'execute')";
+    emit.oid::regprocedure::text, has_function_privilege(emit.oid, 'execute'), \
+    current_setting('server_encoding') = 'SQL_ASCII' \
+    from pg_proc emit where emit.proname = 'pg_logical_emit_message' and emit.pronamespace = 'pg_catalog'::regnamespace \
+      and emit.proargtypes[2] = 'text'::regtype";
 
-async fn check_server(client: &Client) -> Result<Duration, PostgresError> {
+/// Refuses a server that cannot serve us; returns its `wal_sender_timeout` and whether it has no encoding.
+async fn check_server(client: &Client) -> Result<(Duration, bool), PostgresError> {
     let row = client.query_one(SERVER, &[]).await.map_err(PostgresError::Sql)?;
     let (version, wal_level, standby): (i32, String, bool) = (row.get(0), row.get(1), row.get(2));
     let (synchronous, timeout): (String, i64) = (row.get(3), row.get(4));
-    let (replication, role, emit): (bool, String, bool) = (row.get(5), row.get(6), row.get(7));
+    let (replication, role): (bool, String) = (row.get(5), row.get(6));
+    let (emit, may_emit): (String, bool) = (row.get(7), row.get(8));
     let role = postgres_protocol::escape::escape_identifier(&role);
     if version / 10_000 < OLDEST {
         return operator(format!("PostgreSQL {} is too old; {OLDEST} or newer is needed", version / 10_000));
@@ -80,10 +88,10 @@ async fn check_server(client: &Client) -> Result<Duration, PostgresError> {
             "the role {role} may not replicate; run ALTER ROLE {role} REPLICATION as a superuser"
         ));
     }
-    if !emit {
+    if !may_emit {
         return operator(format!(
             "the role {role} may not execute pg_logical_emit_message, which marks where the stream is live; run \
-             GRANT EXECUTE ON FUNCTION pg_logical_emit_message(boolean, text, text) TO {role} as a superuser"
+             GRANT EXECUTE ON FUNCTION {emit} TO {role} as a superuser"
         ));
     }
     if matches_synchronous(&synchronous, APPLICATION_NAME) {
@@ -92,7 +100,7 @@ async fn check_server(client: &Client) -> Result<Duration, PostgresError> {
              list the standbys by name"
         ));
     }
-    Ok(Duration::from_millis(timeout.unsigned_abs()))
+    Ok((Duration::from_millis(timeout.unsigned_abs()), row.get(9)))
 }
 
 /// Amazon RDS and Google Cloud SQL hand out replication through roles of theirs.

@@ -61,8 +61,11 @@ struct SchemaEntry {
 #[derive(Debug, Default)]
 struct TableEntry {
     topics: Vec<TopicId>,
-    columns: HashMap<Box<str>, HashMap<Box<[u8]>, Vec<TopicId>>>,
+    columns: HashMap<Box<str>, TopicsByKey>,
 }
+
+/// The topics of one column's filters, by the wanted value.
+type TopicsByKey = HashMap<Box<[u8]>, Vec<TopicId>>;
 
 impl SchemaEntry {
     fn is_empty(&self) -> bool {
@@ -155,7 +158,7 @@ enum Known<'a> {
     Unknown,
 }
 
-fn match_column(change: &Change, column: &str, keys: &HashMap<Box<[u8]>, Vec<TopicId>>, hits: &mut Vec<Hit>) {
+fn match_column(change: &Change, column: &str, keys: &TopicsByKey, hits: &mut Vec<Hit>) {
     let relation = &*change.relation;
     let Some((index, described)) = relation.columns.iter().enumerate().find(|(_, c)| *c.name == *column)
     else {
@@ -176,7 +179,7 @@ fn match_column(change: &Change, column: &str, keys: &HashMap<Box<[u8]>, Vec<Top
     match &change.action {
         Action::Insert { new } => tell(wanted_by(&known(new, index)), Telling::Plain),
         Action::Delete { old } if old.knows(described) => {
-            tell(wanted_by(&known(old.row(), index)), Telling::Plain)
+            tell(wanted_by(&known(old.row(), index)), Telling::Plain);
         }
         // Whom it concerns is unknowable; the join reply warned of it.
         Action::Delete { .. } => {}

@@ -1,8 +1,11 @@
-// Debian's Chromium under playwright-core, and what every browser test here shares.
+// An installed Chromium under playwright-core, and what every browser test here shares.
 import fs from 'node:fs'
+import path from 'node:path'
 import { chromium } from 'playwright-core'
 
-const EXECUTABLE = process.env.CHROMIUM ?? '/usr/bin/chromium'
+// The names that scripts/setup.sh looks for, and in its order.
+const NAMES = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable']
+const MAC = '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome'
 // No sandbox, since tests may run as root; the rest keeps the browser from calling home.
 const QUIET = [
   '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
@@ -10,8 +13,11 @@ const QUIET = [
 ]
 
 export async function launch() {
-  if (!fs.existsSync(EXECUTABLE)) throw new Error(`${EXECUTABLE} is missing: apt-get install chromium`)
-  return chromium.launch({ executablePath: EXECUTABLE, args: QUIET })
+  const folders = (process.env.PATH ?? '').split(path.delimiter)
+  const places = [...NAMES.flatMap((name) => folders.map((folder) => path.join(folder, name))), MAC]
+  const executablePath = process.env.CHROMIUM || places.find((place) => fs.existsSync(place))
+  if (!executablePath) throw new Error('no Chromium was found: apt-get install chromium, or name one in CHROMIUM')
+  return chromium.launch({ executablePath, args: QUIET })
 }
 
 // Collects what must never happen on a page: errors on its console, thrown errors, and requests

@@ -33,6 +33,8 @@ async function main() {
       await press(page, 'Add a user', 'INSERT', 'users')
       await press(page, 'Message room 1', 'INSERT', 'messages')
       const update = await press(page, 'Change the newest', 'UPDATE', 'users')
+      // The table has REPLICA IDENTITY FULL, which flags every column as part of the key.
+      assert.deepEqual(await update.locator('.key .name').allInnerTexts(), ['id'])
       assert.ok((await update.locator('ins').count()) > 0, 'the update of a row that was seen must mark what differs')
       await press(page, 'Bid on auction 1', 'INSERT', 'bids')
       await press(page, 'Delete the newest', 'DELETE', 'users')

@@ -1,8 +1,13 @@
-//! A stand-in for the integration suite's own main, to try the cluster.
-#![allow(missing_docs, dead_code, unreachable_pub)]
+//! The one integration binary: real Postgres servers, the real program, real clients.
+
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-#![allow(clippy::print_stdout, clippy::print_stderr)]
+#![allow(unreachable_pub, reason = "nothing outside of this binary sees its items")]
+#![allow(clippy::print_stderr, reason = "a failing run explains itself")]
 
 mod cluster;
-mod cluster_tests;
 mod postgres_binaries;
+mod socket;
+mod walcast;
+
+mod cluster_tests;
+mod first_light;

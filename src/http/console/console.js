@@ -6,8 +6,11 @@ import { copyButton, drawSpark, renderItem } from './view.js'
 import { describe, EVERYTHING, normalise } from './topics.js'
 
 const PAGE = 60
-// Painting is cheap but not free: at 2,000 changes a second ten pictures a second are plenty.
-const PAINT_MS = 100
+// A picture of a full page costs tens of milliseconds on a weak machine. Slow changes appear at once;
+// of fast ones nobody can read more than a few pictures a second.
+const CALM_PAINT_MS = 50
+const BUSY_PAINT_MS = 300
+const BUSY_RATE = 100
 const CALM_RATE = 8
 const ASK_AGAIN_MS = 5_000
 
@@ -110,7 +113,10 @@ function showChannel(channel) {
 
 function newEpoch(seen) {
   if (!seen || seen === epoch) return
-  if (epoch !== '') feed.note('The database now follows another history (a promoted standby or a restored backup): cursors from before mean nothing in it.')
+  if (epoch !== '') {
+    feed.turnPage()
+    feed.note('This is another database, or another history of it (a promoted standby, a restored backup): cursors from before mean nothing in it.')
+  }
   epoch = seen
 }
 
@@ -146,7 +152,7 @@ async function askReady() {
 async function askTables() {
   const { ok, body } = await ask('console.json').catch(() => ({ ok: false, body: {} }))
   if (!ok || !Array.isArray(body.tables)) {
-    $('tables-words').textContent = `The list of tables cannot be had now${body.reason ? `: ${body.reason}` : ''}. A topic can be typed below.`
+    $('tables-words').textContent = `The list of tables cannot be had now${body.error ? `: ${body.error.message}` : ''}. A topic can be typed below.`
     $('tables-words').hidden = false
     setTimeout(askTables, ASK_AGAIN_MS)
     return
@@ -156,6 +162,7 @@ async function askTables() {
   $('version').textContent = body.version ? ` ${body.version}` : ''
   demo = body.demo === true
   $('demo').hidden = !demo
+  feed.keys.learn(body.tables)
   sidebar.offer(body.tables)
   // Whoever tries the demo should see the first change without having to choose anything.
   if (demo && connection.channels.size === 0 && location.hash === '') {
@@ -169,14 +176,14 @@ async function askTables() {
 
 let painted = 0
 let paintAsked = false
-let structure = ''
+let paintedQuery = ''
 
-// Not before PAINT_MS have gone by since the last picture, and never in a hidden tab (there the
-// browser calls no animation frame, and the feed keeps itself small).
+// Never in a hidden tab: there the browser calls no animation frame, and the feed keeps itself small.
 function requestPaint() {
   if (paintAsked) return
   paintAsked = true
-  const wait = painted + PAINT_MS - performance.now()
+  const pause = feed.pace.perSecond(Date.now()) > BUSY_RATE ? BUSY_PAINT_MS : CALM_PAINT_MS
+  const wait = painted + pause - performance.now()
   if (wait > 0) setTimeout(() => requestAnimationFrame(paint), wait)
   else requestAnimationFrame(paint)
 }
@@ -201,8 +208,8 @@ function paintRows(found) {
   const list = $('feed')
   const wanted = new Set(found.map((item) => String(item.number)))
   for (const row of [...list.children]) if (!wanted.has(row.dataset.number)) row.remove()
-  const calm = feed.pace.perSecond(Date.now()) < CALM_RATE && structure === query
-  structure = query
+  const calm = feed.pace.perSecond(Date.now()) < CALM_RATE && paintedQuery === query
+  paintedQuery = query
   let next = list.firstElementChild
   for (const item of found) {
     if (next?.dataset.number === String(item.number)) {

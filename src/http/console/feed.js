@@ -14,6 +14,7 @@ export class Feed {
   constructor() {
     this.shown = new Shelf()
     this.waiting = new Shelf()
+    this.keys = new Keys()
     this.seen = new SeenRows()
     this.total = 0
     this.serial = 0
@@ -34,8 +35,9 @@ export class Feed {
     this.total += 1
     this.pace.count(now)
     if (payload.cursor) this.cursor = payload.cursor
-    const before = this.seen.replace(payload, text.length)
-    this.keep({ kind: 'change', id, payload, text, before, topics: new Set([topic]), words: null })
+    const keys = this.keys.of(payload)
+    const before = this.seen.replace(payload, keys, text.length)
+    this.keep({ kind: 'change', id, payload, keys, text, before, topics: new Set([topic]), words: null })
     return true
   }
 
@@ -48,6 +50,13 @@ export class Feed {
     item.number = this.serial++
     if (!this.held) this.shown.push(item)
     else this.overflowed += this.waiting.push(item)
+  }
+
+  // Another epoch: its cursors may repeat the old ones, and its rows are not the old ones.
+  turnPage() {
+    this.seen = new SeenRows()
+    this.shown.byId.clear()
+    this.waiting.byId.clear()
   }
 
   hold(held) {
@@ -120,6 +129,30 @@ class Shelf {
   }
 }
 
+// Which columns name a row. A change flags the columns of its replica identity, and under FULL these
+// are all of them: the primary key then has to come from the list of tables.
+class Keys {
+  constructor() {
+    this.primary = new Map()
+  }
+
+  learn(tables) {
+    for (const { schema, table, columns } of tables) {
+      this.primary.set(JSON.stringify([schema, table]), columns.filter((column) => column.key).map((column) => column.name))
+    }
+  }
+
+  of({ schema, table, columns }) {
+    const names = (list) => list.map((column) => column.name)
+    if (!Array.isArray(columns)) return []
+    const flagged = columns.filter((column) => column.flags?.includes('key'))
+    if (flagged.length < columns.length) return names(flagged)
+    const primary = this.primary.get(JSON.stringify([schema, table])) ?? []
+    if (primary.length > 0) return primary
+    return columns.length === 1 ? names(flagged) : []
+  }
+}
+
 // The last row seen of every key, to compare an UPDATE with when the server knows no old row.
 class SeenRows {
   constructor() {
@@ -128,15 +161,13 @@ class SeenRows {
   }
 
   // Takes the change in; gives what its row looked like before, if that was seen.
-  replace(payload, size) {
+  replace(payload, keys, size) {
     const { type, schema, table } = payload
-    if (!Array.isArray(payload.columns)) return null
     const prefix = JSON.stringify([schema, table])
     if (type === 'TRUNCATE') {
       for (const key of this.rows.keys()) if (key.startsWith(prefix)) this.drop(key)
       return null
     }
-    const keys = payload.columns.filter((column) => column.flags?.includes('key')).map((column) => column.name)
     const keyOf = (row) =>
       row && keys.length > 0 && keys.every((name) => name in row) ? prefix + JSON.stringify(keys.map((name) => row[name])) : null
     const newKey = keyOf(payload.record)
@@ -223,7 +254,7 @@ export function fieldsOf(item) {
   const known = Array.isArray(columns) ? columns : Object.keys(row).map((name) => ({ name, flags: [] }))
   return known.map((column) => {
     const { name } = column
-    const field = { name, type: column.type ?? '', key: column.flags?.includes('key') ?? false, value: row[name], sent: name in row }
+    const field = { name, type: column.type ?? '', key: item.keys.includes(name), value: row[name], sent: name in row }
     field.unchanged = unchanged?.includes(name) ?? false
     field.source = ''
     if (type !== 'UPDATE' || !field.sent) return field

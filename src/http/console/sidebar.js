@@ -34,7 +34,6 @@ export class Sidebar {
       row = this.addRow(channel.topic)
       this.rows.set(channel.topic, row)
       this.joined.append(row.item)
-      this.summarise()
     }
     row.item.dataset.state = channel.state
     row.state.textContent = STATES[channel.state] ?? channel.state
@@ -43,6 +42,7 @@ export class Sidebar {
     row.code.textContent = channel.code
     row.code.hidden = channel.code === ''
     row.again.hidden = channel.state !== 'refused'
+    this.summarise()
   }
 
   addRow(topic) {
@@ -77,12 +77,15 @@ export class Sidebar {
 
   summarise() {
     this.none.hidden = this.rows.size > 0
-    const names = [...this.rows.keys()].map(describe)
-    const rest = names.length > 2 ? ` and ${names.length - 2} more` : ''
-    this.words.textContent = names.length === 0 ? 'Choose what to watch' : `Watching ${names.slice(0, 2).join(', ')}${rest}`
+    const topics = [...this.rows.keys()]
+    const refused = topics.filter((topic) => this.rows.get(topic).item.dataset.state === 'refused').length
+    const names = topics.filter((topic) => this.rows.get(topic).item.dataset.state !== 'refused').map(describe)
+    const parts = []
+    if (names.length > 0) parts.push(`Watching ${names.slice(0, 2).join(', ')}${names.length > 2 ? ` and ${names.length - 2} more` : ''}`)
+    if (refused > 0) parts.push(`${refused} refused`)
+    this.words.textContent = parts.join('; ') || 'Choose what to watch'
     for (const [topic, pick] of this.picks) {
-      const on = this.rows.has(topic)
-      pick.setAttribute('aria-pressed', String(on))
+      pick.setAttribute('aria-pressed', String(this.rows.has(topic)))
     }
   }
 

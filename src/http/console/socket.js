@@ -33,7 +33,8 @@ export class Connection {
     this.socket = null
     this.retryTimer = 0
     this.beat = 0
-    this.awaited = null
+    this.awaited = false
+    this.heard = false
   }
 
   connect() {
@@ -79,7 +80,7 @@ export class Connection {
   whenOpen() {
     this.tries = 0
     this.opened += 1
-    this.awaited = null
+    this.awaited = false
     this.beat = setInterval(() => this.heartbeat(), HEARTBEAT_MS)
     this.move('open')
     for (const channel of this.channels.values()) this.tryJoin(channel)
@@ -111,12 +112,15 @@ export class Connection {
     this.listener.state(this)
   }
 
+  // Any frame shows that the server lives: behind many changes an answer may be long in coming.
   heartbeat() {
-    if (this.awaited !== null) {
+    if (this.awaited && !this.heard) {
       this.whenLost('The server stopped answering.')
       return
     }
-    this.awaited = this.send(null, 'phoenix', 'heartbeat', {})
+    this.awaited = true
+    this.heard = false
+    this.send(null, 'phoenix', 'heartbeat', {})
   }
 
   send(joinRef, topic, event, payload) {
@@ -152,6 +156,7 @@ export class Connection {
   }
 
   whenFrame(text) {
+    this.heard = true
     if (typeof text !== 'string') return
     let frame
     try {
@@ -161,10 +166,6 @@ export class Connection {
     }
     if (!Array.isArray(frame) || frame.length !== 5) return
     const [joinRef, ref, topic, event, payload] = frame
-    if (ref !== null && ref === this.awaited) {
-      this.awaited = null
-      return
-    }
     const channel = this.channels.get(topic)
     if (!channel || payload === null || typeof payload !== 'object') return
     if (CHANGES.has(event)) {

@@ -3,7 +3,14 @@
 // The characters that carry meaning in a topic; inside a name they travel percent-escaped.
 const SPECIAL = /[:%*=]/g
 const escapeName = (name) => name.replace(SPECIAL, (c) => '%' + c.charCodeAt(0).toString(16).toUpperCase())
-const unescapeName = (name) => name.replace(/%([0-9A-Fa-f]{2})/g, (_, hex) => String.fromCharCode(parseInt(hex, 16)))
+
+function unescapeName(name) {
+  try {
+    return decodeURIComponent(name)
+  } catch {
+    return name
+  }
+}
 
 export const EVERYTHING = 'realtime:*'
 export const schemaTopic = (schema) => `realtime:${escapeName(schema)}`
@@ -58,9 +65,10 @@ const CLOSED = {
   1008: 'The server refused this connection.',
   1009: 'A frame was too large for the server.',
   1012: 'The server is restarting.',
-  1013: 'The server is busy and asked us to come back.',
+  1013: 'The server asked us to come back later.',
 }
+// A restart needs no further reason.
 export function explainClose(code, reason) {
   const words = CLOSED[code] ?? `The connection was closed (code ${code}).`
-  return reason ? `${words} It said: ${reason}` : words
+  return reason && code !== 1012 ? `${words} It said: ${sentence(reason)}` : words
 }

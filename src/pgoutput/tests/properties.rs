@@ -190,7 +190,10 @@ proptest! {
     #[test]
     fn decode_never_panics_behind_a_known_message_type(
         tag in proptest::sample::select(b"BCORYIUDTM".as_slice()),
-        rest in vec(prop_oneof![Just(0), 0..4_u8, proptest::sample::select(b"NKOntub".as_slice()), any::<u8>()], 0..60),
+        rest in vec(
+            prop_oneof![Just(0), 0..4_u8, proptest::sample::select(b"NKOntub".as_slice()), any::<u8>()],
+            0..60,
+        ),
     ) {
         decode_soundly(&[&[tag], rest.as_slice()].concat());
     }

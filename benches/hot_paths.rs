@@ -1,0 +1,187 @@
+//! The hot paths, one at a time: decode, decode + JSON, routing. Ratios count, not nanoseconds: each group
+//! has its baseline in the same run.
+
+#![allow(missing_docs, reason = "criterion's macros")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use std::hint::black_box;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use walcast::change::assembler::Assembler;
+use walcast::change::value::Profile;
+use walcast::change::wire::Telling;
+use walcast::change::{Change, Transaction};
+use walcast::lsn::{Cursor, Lsn};
+use walcast::pgoutput::{Column, Message, decode};
+use walcast::topic::index::{Index, Pattern, TopicId};
+
+/// Rows of one piece: about what a busy transaction hands over at a time.
+const ROWS: u64 = 1000;
+
+/// The load benchmark's table, as the log describes it.
+fn relation() -> Bytes {
+    let columns: [(&str, u32, u8); 8] = [
+        ("id", 20, 1),
+        ("account", 23, 0),
+        ("name", 25, 0),
+        ("amount", 1700, 0),
+        ("rate", 701, 0),
+        ("active", 16, 0),
+        ("at", 1184, 0),
+        ("note", 25, 0),
+    ];
+    let mut out = vec![b'R'];
+    out.extend_from_slice(&16_400_u32.to_be_bytes());
+    out.extend_from_slice(b"public\0load\0d");
+    out.extend_from_slice(&8_u16.to_be_bytes());
+    for (name, oid, flags) in columns {
+        out.push(flags);
+        out.extend_from_slice(name.as_bytes());
+        out.push(0);
+        out.extend_from_slice(&oid.to_be_bytes());
+        out.extend_from_slice(&(-1_i32).to_be_bytes());
+    }
+    out.into()
+}
+
+fn insert(id: u64) -> Bytes {
+    let values = [
+        id.to_string(),
+        "4711".to_owned(),
+        "customer name".to_owned(),
+        "12345.67".to_owned(),
+        "0.125".to_owned(),
+        "t".to_owned(),
+        "2026-01-02 03:04:05.678901+00".to_owned(),
+        "a note of some forty characters, as usual".to_owned(),
+    ];
+    let mut out = vec![b'I'];
+    out.extend_from_slice(&16_400_u32.to_be_bytes());
+    out.push(b'N');
+    out.extend_from_slice(&8_u16.to_be_bytes());
+    for value in values {
+        out.push(b't');
+        out.extend_from_slice(&u32::try_from(value.len()).unwrap().to_be_bytes());
+        out.extend_from_slice(value.as_bytes());
+    }
+    out.into()
+}
+
+fn assembler() -> Assembler {
+    let mut assembler = Assembler::after(Cursor::default());
+    let begin = Message::Begin { final_lsn: Lsn(1000), commit_time: 0, xid: 1 };
+    assembler.apply(Lsn(0), &Bytes::new(), &begin).unwrap();
+    let relation = relation();
+    assembler.apply(Lsn(0), &relation, &decode(&relation).unwrap()).unwrap();
+    assembler
+}
+
+/// The rows as changes, whether or not a piece was full in between.
+fn assemble(rows: &[Bytes]) -> Vec<Change> {
+    let mut assembler = assembler();
+    let mut changes = Vec::new();
+    for (lsn, row) in rows.iter().enumerate() {
+        let piece = assembler.apply(Lsn(lsn as u64 + 1), row, &decode(row).unwrap()).unwrap();
+        changes.extend(piece.into_iter().flat_map(|piece: Transaction| piece.changes));
+    }
+    let commit = Message::Commit { lsn: Lsn(1000), end_lsn: Lsn(1001), commit_time: 0 };
+    let last = assembler.apply(Lsn(0), &Bytes::new(), &commit).unwrap().unwrap();
+    changes.extend(last.changes);
+    changes
+}
+
+fn rows() -> Vec<Bytes> {
+    (0..ROWS).map(insert).collect()
+}
+
+/// What a general JSON library would do: one map of values a row.
+fn through_value(row: &[u8], names: &[&str]) -> Vec<u8> {
+    let Message::Insert { new, .. } = decode(row).unwrap() else { unreachable!() };
+    let mut record = serde_json::Map::new();
+    for (name, column) in names.iter().zip(new.iter()) {
+        let Column::Text(text) = column else { continue };
+        let text = std::str::from_utf8(text).unwrap();
+        let value = serde_json::from_str::<serde_json::Number>(text)
+            .map_or_else(|_| text.into(), serde_json::Value::Number);
+        record.insert((*name).to_owned(), value);
+    }
+    serde_json::to_vec(
+        &serde_json::json!({ "schema": "public", "table": "load", "type": "INSERT", "record": record }),
+    )
+    .unwrap()
+}
+
+fn rows_to_json(criterion: &mut Criterion) {
+    let rows = rows();
+    let names = ["id", "account", "name", "amount", "rate", "active", "at", "note"];
+    let mut group = criterion.benchmark_group("rows");
+    group.throughput(Throughput::Elements(ROWS));
+    group.bench_function("decode", |bencher| {
+        bencher.iter(|| {
+            for row in &rows {
+                black_box(decode(row).unwrap());
+            }
+        });
+    });
+    group.bench_function("decode + assemble", |bencher| bencher.iter(|| black_box(assemble(&rows))));
+    group.bench_function("decode + assemble + JSON", |bencher| {
+        let mut out = Vec::with_capacity(1 << 20);
+        bencher.iter(|| {
+            for change in assemble(&rows) {
+                out.clear();
+                change.write_payload(
+                    &mut out,
+                    "2026-01-02T03:04:05.678901Z",
+                    Telling::Plain,
+                    Profile::Default,
+                );
+                black_box(&out);
+            }
+        });
+    });
+    group.bench_function("baseline: decode + serde_json::Value", |bencher| {
+        bencher.iter(|| {
+            for row in &rows {
+                black_box(through_value(row, &names));
+            }
+        });
+    });
+    group.finish();
+}
+
+fn routing(criterion: &mut Criterion) {
+    let changes: Arc<[Change]> = assemble(&rows()).into();
+    let mut group = criterion.benchmark_group("route");
+    group.throughput(Throughput::Elements(ROWS));
+    for filters in [10_u32, 100_000] {
+        let mut index = Index::default();
+        for id in 0..filters {
+            let equals = Pattern::Equals {
+                schema: "public".into(),
+                table: "load".into(),
+                column: "id".into(),
+                key: id.to_string().into_bytes().into(),
+            };
+            index.insert(&equals, TopicId(id));
+        }
+        group.bench_function(format!("a change among {filters} filters"), |bencher| {
+            bencher.iter_batched_ref(
+                Vec::new,
+                |hits| {
+                    for change in &*changes {
+                        hits.clear();
+                        index.matches(change, hits);
+                        black_box(&hits);
+                    }
+                },
+                BatchSize::SmallInput,
+            );
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, rows_to_json, routing);
+criterion_main!(benches);

@@ -1,0 +1,121 @@
+//! The processes under load: a Postgres of our own, and walcast.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use tokio_postgres::{Client, NoTls};
+use walcast::demo::cluster::{Binaries, Cluster, Options};
+
+pub struct Postgres(Cluster);
+
+impl Postgres {
+    pub fn start() -> Self {
+        let binaries =
+            Binaries::find(std::env::var_os("PGBIN").as_deref().map(std::path::Path::new)).expect("Postgres");
+        let settings = [("shared_buffers", "512MB"), ("max_wal_size", "8GB"), ("autovacuum", "off")];
+        let options = Options {
+            settings: settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+            ..Options::default()
+        };
+        Self(Cluster::start(&binaries, &options, &mut |_| ()).expect("a cluster"))
+    }
+
+    pub fn version(&self) -> &str {
+        &self.0.binaries().version().text
+    }
+
+    pub fn url(&self) -> String {
+        self.0.url("postgres")
+    }
+
+    pub async fn client(&self) -> Client {
+        let (client, connection) = tokio_postgres::connect(&self.url(), NoTls).await.expect("connect");
+        tokio::spawn(connection);
+        client
+    }
+
+    /// `pg_recvlogical` that discards what it reads until the position is reached.
+    pub fn receiver(&self, slot: &str) -> Command {
+        let mut command = Command::new(self.0.binaries().directory().join("pg_recvlogical"));
+        command.args([
+            "--no-loop",
+            "--start",
+            "-f",
+            "/dev/null",
+            "-o",
+            "proto_version=1",
+            "-o",
+            "publication_names=load",
+        ]);
+        command.args(["-S", slot, "-d", &self.url()]);
+        command
+    }
+}
+
+/// A running `walcast serve`; killed when dropped.
+pub struct Walcast {
+    child: Child,
+    pub address: SocketAddr,
+}
+
+impl Walcast {
+    /// Starts with a slot of its own on the publication `load`, and returns when it is live.
+    pub async fn serve(postgres: &Postgres) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let mut child = Command::new(env!("CARGO_BIN_EXE_walcast"))
+            .arg("serve")
+            .env("DATABASE_URL", postgres.url())
+            .env("WALCAST__LISTEN", "127.0.0.1:0")
+            .env("WALCAST__REPLICATION__SLOT", format!("load_{}", NEXT.fetch_add(1, Ordering::Relaxed)))
+            .env("WALCAST__REPLICATION__PUBLICATION", "load")
+            .env("WALCAST__REPLICATION__TEMPORARY", "true")
+            .env("WALCAST__LOG__FORMAT", "json")
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("walcast starts");
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let (found, wait) = tokio::sync::oneshot::channel();
+        std::thread::spawn(move || {
+            let mut found = Some(found);
+            let mut address = None;
+            for line in lines.map_while(Result::ok) {
+                let entry: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
+                if let Some(text) = entry["address"].as_str() {
+                    address = text.parse().ok();
+                }
+                if entry["message"] == "live"
+                    && let (Some(found), Some(address)) = (found.take(), address)
+                {
+                    let _ = found.send(address);
+                }
+            }
+        });
+        let address = wait.await.expect("walcast becomes live");
+        Self { child, address }
+    }
+
+    /// CPU seconds used so far, user and system.
+    pub fn cpu(&self) -> f64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        // Fields 14 and 15 of proc(5), counted behind the name, in clock ticks of 1/100 s.
+        let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+        let ticks = |index: usize| fields[index].parse::<f64>().unwrap();
+        (ticks(11) + ticks(12)) / 100.0
+    }
+
+    /// A figure of /proc/PID/status in KiB: `VmRSS` now, `VmHWM` at its highest.
+    pub fn memory(&self, name: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+}
+
+impl Drop for Walcast {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
