@@ -11,11 +11,10 @@ COPY Cargo.toml Cargo.lock ./
 RUN awk '/^\[/ { skip = /^\[\[(test|bench|example)\]\]/ } !skip' Cargo.toml > trimmed && mv trimmed Cargo.toml
 
 # The dependencies first, against an empty program: this layer lasts until Cargo.toml or Cargo.lock changes.
-RUN mkdir src && echo 'fn main() {}' > src/main.rs && touch src/lib.rs README.md \
+RUN mkdir src && echo 'fn main() {}' > src/main.rs && touch src/lib.rs \
     && cargo build --release --locked \
-    && rm -r src README.md
+    && rm -r src
 
-COPY README.md ./
 COPY src src
 COPY sql sql
 # cargo compares times, and a copied file may well be older than the empty program's build.

@@ -132,10 +132,11 @@ check_system() {
   local major
   major=$(postgres_major)
   [ "${major:-0}" -ge "$OLDEST_POSTGRES" ] || missing+=(postgresql)
+  [ "$mode" != bench ] || return 0
   major=$(node_major)
   [ "${major:-0}" -ge "$OLDEST_NODE" ] || missing+=(nodejs)
+  have npm || missing+=(npm) # the demo's subscriber installs its Phoenix client with it
   [ "$mode" = test ] || [ "$mode" = test-long ] || return 0
-  have npm || missing+=(npm)
   [ -n "${CHROMIUM:-}" ] || [ -n "$(browser)" ] || missing+=(chromium)
   [ -x "$VENV/bin/python" ] || python_makes_venvs || missing+=(python3 python3-venv)
 }
