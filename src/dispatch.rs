@@ -28,8 +28,8 @@ const QUEUE_BYTES: usize = 4 * 1024 * 1024;
 enum Item {
     /// The stream's state changed.
     Readiness(Readiness),
-    /// A session began.
-    Begin(Epoch, Cursor),
+    /// A session began; with a gap, changes before it may have been missed.
+    Begin { epoch: Epoch, position: Cursor, gap: bool },
     /// A transaction, or a piece of one.
     Transaction(Transaction, OwnedSemaphorePermit),
     /// Nothing but log of no interest lies before this position.
@@ -55,9 +55,10 @@ impl Inlet {
         }
     }
 
-    /// A session begins in `epoch`; the first change comes after `position`.
-    pub fn begin(&self, epoch: Epoch, position: Cursor) {
-        let _ = self.items.send(Item::Begin(epoch, position));
+    /// A session begins in `epoch`; the first change comes after `position`. With a `gap`, changes between
+    /// the last session and this one may have been missed, and every joined channel is told.
+    pub fn begin(&self, epoch: Epoch, position: Cursor, gap: bool) {
+        let _ = self.items.send(Item::Begin { epoch, position, gap });
     }
 
     /// The stream's state, as of everything handed over before.
@@ -124,7 +125,12 @@ impl Dispatcher {
                 Item::Readiness(readiness) => {
                     self.readiness.send_replace(readiness);
                 }
-                Item::Begin(epoch, position) => self.hub.interest().table().begin(epoch, position),
+                Item::Begin { epoch, position, gap } => {
+                    self.hub.interest().table().begin(epoch, position);
+                    if gap {
+                        self.hub.interrupt();
+                    }
+                }
                 Item::Transaction(transaction, permit) => {
                     let by_shard = self.route(&transaction);
                     self.hub.deliver(by_shard).await;

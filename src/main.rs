@@ -34,6 +34,9 @@ enum Command {
     },
 }
 
+/// What an operator of the early server may believe to be in force.
+const UNHEEDED: [&str; 4] = ["JWT_SECRET", "SECURE_CHANNELS", "JWT_CLAIM_VALIDATORS", "DB_SSL"];
+
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> ExitCode {
@@ -63,6 +66,12 @@ fn run(command: Command) -> Result<(), Failure> {
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let settings = Settings::load(config.as_deref(), environment, mode)?;
     telemetry::start(&settings.log);
+    for name in UNHEEDED.iter().filter(|name| std::env::var_os(name).is_some()) {
+        tracing::warn!(
+            name,
+            "this variable of Supabase Realtime 0.x is not heeded: walcast checks no tokens and does not use TLS to Postgres"
+        );
+    }
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
         match mode {
             Mode::Serve => serve(&settings).await,

@@ -157,6 +157,7 @@ fn rules(settings: &Settings) -> Rules {
             channels: limits.channels_per_socket,
             joins_per_second: limits.joins_per_second as usize,
         },
+        profile: settings.channels.profile,
         frame_bytes: limits.frame_bytes,
         sockets: limits.sockets,
         members_per_topic: limits.members_per_topic,

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::access::OriginRule;
 use crate::access::origin::List;
+use crate::change::value::Profile;
 
 mod database;
 mod older;
@@ -48,6 +49,8 @@ pub struct Settings {
     pub replication: Replication,
     /// Who may connect.
     pub auth: Auth,
+    /// What joins get that do not ask otherwise.
+    pub channels: Channels,
     /// What administrative endpoints need.
     pub admin: Admin,
     /// Bounds on what one client, or all together, may ask for.
@@ -87,6 +90,13 @@ pub struct Auth {
 pub enum AuthMode {
     /// Not at all: whoever reaches the port may read every published row.
     None,
+}
+
+/// What joins get that do not ask otherwise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Channels {
+    /// How values become JSON.
+    pub profile: Profile,
 }
 
 /// What administrative endpoints need.
@@ -212,6 +222,12 @@ impl Settings {
         };
         reading.text(&table::AUTH_MODE);
         let auth = Auth { mode: AuthMode::None, rule: origin_rule(reading) };
+        let profile = match reading.text(&table::PROFILE).as_str() {
+            "exact" => Profile::Exact,
+            "text" => Profile::Text,
+            _ => Profile::Default,
+        };
+        let channels = Channels { profile };
         let admin = Admin { secret: reading.secret(&table::ADMIN_SECRET) };
         let limits = Limits {
             frame_bytes: reading.usize(&table::FRAME_BYTES),
@@ -233,7 +249,7 @@ impl Settings {
         };
         let log = Log { format, filter: reading.text(&table::LOG_FILTER) };
         let shutdown = Shutdown { drain: reading.seconds(&table::DRAIN) };
-        Self { database, listen, replication, auth, admin, limits, outbox, log, shutdown }
+        Self { database, listen, replication, auth, channels, admin, limits, outbox, log, shutdown }
     }
 }
 

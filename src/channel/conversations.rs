@@ -9,6 +9,7 @@
 //! wait 500                     milliseconds pass
 //! admit N [WARNING]            the join N is admitted
 //! refuse N                     the join N is refused (its table does not exist)
+//! interrupt                    changes may have been missed
 //! < TEXT                       expected: this text is sent
 //! join N TOPIC PROFILE FRAMES  expected: the join N asks to be admitted
 //! leave N                      expected: deliveries to join N stop
@@ -30,7 +31,8 @@ struct Script {
 
 impl Script {
     fn conversation(&mut self) -> &mut Conversation {
-        self.conversation.get_or_insert_with(|| Conversation::new(self.version, self.limits, self.now))
+        self.conversation
+            .get_or_insert_with(|| Conversation::new(self.version, Profile::Default, self.limits, self.now))
     }
 
     /// Runs one line of input; `None` when the line is an expectation.
@@ -55,6 +57,7 @@ impl Script {
             }
             ">" => self.conversation().text(rest, now),
             "binary" => self.conversation().binary(),
+            "interrupt" => self.conversation().interrupt(),
             "wait" => {
                 self.now += Duration::from_millis(rest.parse().expect("milliseconds"));
                 Vec::new()
@@ -138,7 +141,7 @@ proptest::proptest! {
     fn any_text_is_answered_without_a_panic(text in ".{0,200}", v2: bool) {
         let version = if v2 { Version::V2 } else { Version::V1 };
         let limits = Limits { channels: 2, joins_per_second: 2 };
-        let mut conversation = Conversation::new(version, limits, Instant::now());
+        let mut conversation = Conversation::new(version, Profile::Default, limits, Instant::now());
         for effect in conversation.text(&text, Instant::now()) {
             render(&effect);
         }
@@ -148,7 +151,7 @@ proptest::proptest! {
     fn every_join_has_exactly_one_answer(events in proptest::collection::vec((0..3_u8, 0..3_u8, proptest::bool::ANY), 0..40)) {
         let limits = Limits { channels: 100, joins_per_second: 100 };
         let now = Instant::now();
-        let mut conversation = Conversation::new(Version::V2, limits, now);
+        let mut conversation = Conversation::new(Version::V2, Profile::Default, limits, now);
         let mut asked = Vec::new();
         let mut answers = std::collections::HashMap::<String, usize>::new();
         let mut joins = Vec::new();

@@ -13,7 +13,7 @@ mod rate;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::change::value::write_string;
+use crate::change::value::{Profile, write_string};
 use crate::lsn::{Cursor, Epoch};
 use crate::topic::Topic;
 pub use options::JoinOptions;
@@ -82,6 +82,8 @@ struct Channel {
 #[derive(Debug)]
 pub struct Conversation {
     version: Version,
+    /// The profile of joins that name none.
+    profile: Profile,
     limits: Limits,
     // A handful per socket: a scan is smaller and no slower than a map.
     channels: Vec<Channel>,
@@ -92,9 +94,9 @@ pub struct Conversation {
 impl Conversation {
     /// A conversation that nobody has said anything in.
     #[must_use]
-    pub fn new(version: Version, limits: Limits, now: Instant) -> Self {
+    pub fn new(version: Version, profile: Profile, limits: Limits, now: Instant) -> Self {
         let joins = Rate::new(limits.joins_per_second, now);
-        Self { version, limits, channels: Vec::new(), next_channel: 0, joins }
+        Self { version, profile, limits, channels: Vec::new(), next_channel: 0, joins }
     }
 
     /// The socket's serializer.
@@ -157,7 +159,9 @@ impl Conversation {
         }
         let accepted = Topic::parse(&frame.topic)
             .map_err(Refusal::from)
-            .and_then(|topic| JoinOptions::parse(frame.payload.get()).map(|options| (topic, options)))
+            .and_then(|topic| {
+                JoinOptions::parse(frame.payload.get(), self.profile).map(|options| (topic, options))
+            })
             .and_then(|accepted| self.within_limits(now).map(|()| accepted));
         match accepted {
             Err(refusal) => {
@@ -235,6 +239,20 @@ impl Conversation {
         let channel = self.channels.swap_remove(at);
         let reference = channel.joining?;
         Some(self.reply_error(&channel.join_ref, &reference, &channel.topic, refusal))
+    }
+
+    /// Changes may have been missed: every joined channel is told that it crashed, which makes its client
+    /// join again and learn the new position. Joins that still wait learn it anyway.
+    pub fn interrupt(&mut self) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        let (joined, waiting) =
+            std::mem::take(&mut self.channels).into_iter().partition(|known| known.joining.is_none());
+        self.channels = waiting;
+        for channel in Vec::<Channel>::from_iter(joined) {
+            effects.push(Effect::Leave { channel: channel.id });
+            effects.push(self.push(&channel.join_ref, &channel.join_ref, &channel.topic, "phx_error", b"{}"));
+        }
+        effects
     }
 
     fn unmatched(&self, frame: &Incoming<'_>) -> Effect {

@@ -26,11 +26,11 @@ struct Payload {
 }
 
 impl JoinOptions {
-    /// Reads the payload of a join.
+    /// Reads the payload of a join; without a word on it, values have the `standard` profile.
     ///
     /// # Errors
     /// Names the option that is wrong, or whose capability is not there: silence would promise it.
-    pub fn parse(payload: &str) -> Result<Self, Refusal> {
+    pub fn parse(payload: &str, standard: Profile) -> Result<Self, Refusal> {
         let payload = if payload == "null" { "{}" } else { payload };
         let payload: Payload = serde_json::from_str(payload)
             .map_err(|_| Refusal::Option("the payload of phx_join is an object"))?;
@@ -44,7 +44,8 @@ impl JoinOptions {
             }
         }
         let profile = match payload.profile.as_ref().map(|value| value.as_str()) {
-            None | Some(Some("default")) => Profile::Default,
+            None => standard,
+            Some(Some("default")) => Profile::Default,
             Some(Some("exact")) => Profile::Exact,
             Some(Some("text")) => Profile::Text,
             Some(_) => return Err(Refusal::Option("profile is \"default\", \"exact\" or \"text\"")),

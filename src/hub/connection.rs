@@ -104,7 +104,7 @@ impl Connection {
             .max_frame_size(Some(rules.frame_bytes));
         let now = Instant::now();
         let state = State {
-            conversation: Conversation::new(version, rules.limits, now),
+            conversation: Conversation::new(version, rules.profile, rules.limits, now),
             memberships: Vec::new(),
             outbox: Outbox::default(),
             pauses: Pauses::default(),
@@ -239,6 +239,16 @@ impl Connection {
                 }
             }
         }
+    }
+
+    /// Tells the joined channels that changes may have been missed.
+    pub(super) fn interrupt(self: &Rc<Self>, shard: &Rc<Shard>) {
+        if self.is_open() {
+            let state = &mut *self.state.borrow_mut();
+            let effects = state.conversation.interrupt();
+            self.apply(shard, state, effects);
+        }
+        self.flush();
     }
 
     /// Says one effect of the conversation, outside of its reading.

@@ -21,6 +21,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
+use crate::change::value::Profile;
 use crate::channel::frame::Frame;
 use crate::channel::serializer::Version;
 use crate::channel::{Limits, Refusal};
@@ -37,6 +38,8 @@ const SHARD_BYTES: usize = 4 * 1024 * 1024;
 pub struct Rules {
     /// Limits of one conversation.
     pub limits: Limits,
+    /// The value profile of joins that name none.
+    pub profile: Profile,
     /// The largest message a client may send.
     pub frame_bytes: usize,
     /// Sockets at a time.
@@ -127,6 +130,8 @@ enum Work {
         /// Given back when all is in outboxes.
         _budget: OwnedSemaphorePermit,
     },
+    /// Tell every joined channel that changes may have been missed.
+    Interrupt,
     /// Close every socket behind what waits for it, and answer when all are gone.
     Drain { within: Duration, done: oneshot::Sender<()> },
 }
@@ -200,6 +205,13 @@ impl Hub {
             let permits = u32::try_from(bytes.clamp(1, SHARD_BYTES)).unwrap_or(1);
             let Ok(budget) = Arc::clone(&shard.budget).acquire_many_owned(permits).await else { continue };
             let _ = shard.work.send(Work::Deliver { deliveries, _budget: budget });
+        }
+    }
+
+    /// Tells every joined channel, behind what was handed over before, that changes may have been missed.
+    pub fn interrupt(&self) {
+        for shard in self.shards.iter() {
+            let _ = shard.work.send(Work::Interrupt);
         }
     }
 

@@ -92,6 +92,7 @@ impl Shard {
         while let Some(order) = work.recv().await {
             match order {
                 Work::Deliver { deliveries, .. } => self.deliver(&deliveries).await,
+                Work::Interrupt => self.interrupt(),
                 Work::Drain { within, done } => self.drain(within, done).await,
             }
         }
@@ -319,9 +320,18 @@ impl Shard {
         })
     }
 
+    fn interrupt(self: &Rc<Self>) {
+        for connection in self.everyone() {
+            connection.interrupt(self);
+        }
+    }
+
+    fn everyone(&self) -> Vec<Rc<Connection>> {
+        self.connections.borrow().iter().map(|(_, connection)| Rc::clone(connection)).collect()
+    }
+
     async fn drain(&self, within: Duration, done: oneshot::Sender<()>) {
-        let everyone: Vec<_> =
-            self.connections.borrow().iter().map(|(_, connection)| Rc::clone(connection)).collect();
+        let everyone = self.everyone();
         for connection in &everyone {
             connection.close(Closing::RESTART, false, within);
         }

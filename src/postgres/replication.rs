@@ -131,12 +131,17 @@ impl Reader {
         let mut client = ReplicationClient::connect_gated(config).await.map_err(PostgresError::Stream)?;
         let (epoch, position) =
             within("opening the replication session", self.open(&mut client, &prepared)).await?;
-        if self.epoch.is_some_and(|known| known != epoch) {
+        let promoted = self.epoch.is_some_and(|known| known != epoch);
+        let gap = promoted || (self.epoch.is_some() && prepared.slot_is_new);
+        if promoted {
             tracing::warn!(%epoch, "the database is another one, or was promoted: a new epoch begins");
             self.last = Cursor::default();
         }
+        if gap {
+            tracing::warn!("changes may have been missed; every joined channel is told");
+        }
         self.epoch = Some(epoch);
-        self.inlet.begin(epoch, Cursor::before(position));
+        self.inlet.begin(epoch, Cursor::before(position), gap);
         let reason = "reading what was written meanwhile".into();
         self.inlet.readiness(Readiness { phase: Phase::CatchingUp, reason });
         tracing::info!(%epoch, %position, slot = self.source.slot, "streaming");

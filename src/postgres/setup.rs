@@ -37,6 +37,8 @@ pub struct Prepared {
     /// The database has no encoding (`SQL_ASCII`): its bytes need not be UTF-8, and a conversion would fail in
     /// the server, at the same row again and again.
     pub sql_ascii: bool,
+    /// The slot was created now: what was written before is not in it.
+    pub slot_is_new: bool,
     /// Where a permanent slot goes on; `None` for a temporary one, which the session creates itself.
     pub slot_position: Option<Lsn>,
 }
@@ -49,9 +51,11 @@ pub async fn prepare(session: &Session, source: &Source) -> Result<Prepared, Pos
     let client = session.client().await?;
     let (wal_sender_timeout, sql_ascii) = check_server(&client).await?;
     let created = ensure_publication(&client, source).await?;
-    let slot_position =
-        if source.temporary { None } else { Some(ensure_slot(&client, source, created).await?) };
-    Ok(Prepared { wal_sender_timeout, sql_ascii, slot_position })
+    if source.temporary {
+        return Ok(Prepared { wal_sender_timeout, sql_ascii, slot_is_new: true, slot_position: None });
+    }
+    let (position, slot_is_new) = ensure_slot(&client, source, created).await?;
+    Ok(Prepared { wal_sender_timeout, sql_ascii, slot_is_new, slot_position: Some(position) })
 }
 
 const SERVER: &str = "select current_setting('server_version_num')::int, current_setting('wal_level'), \
@@ -205,12 +209,12 @@ fn creation(publication: &str, tables: &[OwnTable]) -> String {
 const SLOT: &str = "select plugin::text, database::text, current_database()::text, temporary, wal_status::text, \
     confirmed_flush_lsn::text, active_pid from pg_replication_slots where slot_name = $1";
 
-/// Makes sure that the permanent slot exists, and returns where it goes on.
+/// Makes sure that the permanent slot exists, and returns where it goes on and whether it was created now.
 async fn ensure_slot(
     client: &Client,
     source: &Source,
     publication_is_new: bool,
-) -> Result<Lsn, PostgresError> {
+) -> Result<(Lsn, bool), PostgresError> {
     let slot = &source.slot;
     let Some(row) = client.query_opt(SLOT, &[slot]).await.map_err(PostgresError::Sql)? else {
         let created = client
@@ -218,7 +222,7 @@ async fn ensure_slot(
             .await
             .map_err(PostgresError::Sql)?;
         tracing::info!(slot, "created the replication slot");
-        return position(created.get(0));
+        return Ok((position(created.get(0))?, true));
     };
     let (plugin, database, here): (Option<String>, Option<String>, String) =
         (row.get(0), row.get(1), row.get(2));
@@ -252,7 +256,7 @@ async fn ensure_slot(
             "the slot {slot:?} is another session's temporary slot; choose another name"
         ));
     }
-    position(confirmed.as_deref().unwrap_or("0/0"))
+    Ok((position(confirmed.as_deref().unwrap_or("0/0"))?, false))
 }
 
 fn position(text: &str) -> Result<Lsn, PostgresError> {

@@ -90,6 +90,8 @@ pub(super) const CREATE_PUBLICATION: Setting = Setting {
 pub(super) const AUTH_MODE: Setting = text("auth.mode", Rule::OneOf(&["none"]), "none");
 pub(super) const ORIGINS: Setting = unset("auth.origins", Rule::Origins);
 pub(super) const HOSTS: Setting = unset("auth.hosts", Rule::Hosts);
+pub(super) const PROFILE: Setting =
+    text("channels.profile", Rule::OneOf(&["default", "exact", "text"]), "default");
 pub(super) const ADMIN_SECRET: Setting = unset("admin.secret", Rule::Secret { min: 16 });
 pub(super) const FRAME_BYTES: Setting = number("limits.frame_bytes", "1048576", 1024, 67_108_864, "bytes");
 pub(super) const CHANNELS: Setting = number("limits.channels_per_socket", "100", 1, 100_000, "channels");
@@ -106,7 +108,7 @@ pub(super) const LOG_FILTER: Setting = text("log.filter", Rule::Directives, "inf
 pub(super) const DRAIN: Setting = number("shutdown.drain_seconds", "10", 0, 600, "seconds");
 
 /// Every setting, in the order of the documentation.
-pub(super) const TABLE: [Setting; 23] = [
+pub(super) const TABLE: [Setting; 24] = [
     DATABASE_URL,
     LISTEN,
     SLOT,
@@ -116,6 +118,7 @@ pub(super) const TABLE: [Setting; 23] = [
     AUTH_MODE,
     ORIGINS,
     HOSTS,
+    PROFILE,
     ADMIN_SECRET,
     FRAME_BYTES,
     CHANNELS,
