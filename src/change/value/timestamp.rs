@@ -44,12 +44,12 @@ fn write_joined(out: &mut Vec<u8>, date: &[u8], time: &[u8]) {
 /// Years may have more than four digits.
 fn date_and_rest(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let (date, rest) = text.split_at_checked(memchr(b' ', text)?)?;
-    let dated = date.first()?.is_ascii_digit() && all(date, |byte| byte.is_ascii_digit() | (byte == b'-'));
+    let dated = date.first()?.is_ascii_digit() && all(date, |byte| matches!(byte, b'0'..=b'9' | b'-'));
     dated.then_some((date, rest.strip_prefix(b" ")?))
 }
 
 fn is_time(time: &[u8]) -> bool {
-    !time.is_empty() && all(time, |byte| byte.is_ascii_digit() | (byte == b':') | (byte == b'.'))
+    !time.is_empty() && all(time, |byte| matches!(byte, b'0'..=b'9' | b':' | b'.'))
 }
 
 /// Without a way out in the middle: these texts are short, and nearly always what they should be.
