@@ -11,30 +11,32 @@ pub(super) fn write(out: &mut Vec<u8>, text: &[u8]) {
     }
 }
 
-/// The grammar of RFC 8259, section 6, which is stricter than what SQL reads: no leading zeros, no
-/// bare point, no plus sign.
 fn is_number(text: &[u8]) -> bool {
+    behind_number(text).is_some_and(<[u8]>::is_empty)
+}
+
+/// What follows the number at the start, if there is one by the grammar of RFC 8259, section 6. That
+/// is stricter than what SQL reads: no leading zeros, no bare point, no plus sign.
+pub(super) fn behind_number(text: &[u8]) -> Option<&[u8]> {
     let unsigned = text.strip_prefix(b"-").unwrap_or(text);
-    let Some((integer, mut rest)) = digits(unsigned) else { return false };
-    if integer.len() > 1 && integer.starts_with(b"0") {
-        return false;
-    }
+    let mut rest = match unsigned.strip_prefix(b"0") {
+        Some(behind) => behind,
+        None => behind_digits(unsigned)?,
+    };
     if let Some(fraction) = rest.strip_prefix(b".") {
-        let Some((_, behind)) = digits(fraction) else { return false };
-        rest = behind;
+        rest = behind_digits(fraction)?;
     }
     if let Some((b'e' | b'E', exponent)) = rest.split_first() {
         let unsigned = exponent.strip_prefix(b"-").or(exponent.strip_prefix(b"+")).unwrap_or(exponent);
-        let Some((_, behind)) = digits(unsigned) else { return false };
-        rest = behind;
+        rest = behind_digits(unsigned)?;
     }
-    rest.is_empty()
+    Some(rest)
 }
 
-/// A run of at least one digit, and what follows it.
-fn digits(text: &[u8]) -> Option<(&[u8], &[u8])> {
+/// What follows a run of at least one digit.
+fn behind_digits(text: &[u8]) -> Option<&[u8]> {
     let count = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    text.split_at_checked(count).filter(|(run, _)| !run.is_empty())
+    text.get(count..).filter(|_| count > 0)
 }
 
 #[cfg(test)]

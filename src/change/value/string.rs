@@ -5,7 +5,7 @@ use std::str;
 /// Appends `text` as one JSON string; what is not UTF-8 in it becomes U+FFFD.
 pub fn write_string(out: &mut Vec<u8>, text: &[u8]) {
     out.push(b'"');
-    if all(text, is_plain) {
+    if is_plain(text) {
         out.extend_from_slice(text);
     } else if str::from_utf8(text).is_ok() {
         write_escaped(out, text);
@@ -20,40 +20,46 @@ pub fn write_string(out: &mut Vec<u8>, text: &[u8]) {
     out.push(b'"');
 }
 
-/// ASCII that stands for itself: most text is nothing else, and needs no UTF-8 check either.
-fn is_plain(byte: u8) -> bool {
-    byte < 0x80 && is_literal(byte)
-}
-
-fn is_literal(byte: u8) -> bool {
-    byte >= 0x20 && byte != b'"' && byte != b'\\'
-}
-
-/// Sixteen bytes at a time without a branch between them, which the compiler turns into vector code.
+/// Sixteen bytes at a time, without a branch between them, is what the compiler makes one vector of.
 const LANE: usize = 16;
 
-fn all(text: &[u8], is_clean: impl Fn(u8) -> bool + Copy) -> bool {
-    let (lanes, rest) = text.as_chunks::<LANE>();
-    lanes.iter().all(|lane| lane_all(lane, is_clean)) && lane_all(rest, is_clean)
+/// Not zero for a byte that cannot stand for itself.
+fn special(byte: u8) -> u8 {
+    u8::from(byte < 0x20) | u8::from(byte == b'"') | u8::from(byte == b'\\')
 }
 
-fn lane_all(lane: &[u8], is_clean: impl Fn(u8) -> bool + Copy) -> bool {
-    lane.iter().fold(true, |so_far, &byte| so_far & is_clean(byte))
+/// ASCII that stands for itself: most text is nothing else, and then needs no UTF-8 check either.
+///
+/// The last lane overlaps the one before: bytes checked twice cost less than a remainder one by one.
+fn is_plain(text: &[u8]) -> bool {
+    if let Some(end) = text.last_chunk::<LANE>() {
+        let (lanes, _) = text.as_chunks::<LANE>();
+        lanes.iter().all(is_plain_lane) && is_plain_lane(end)
+    } else if let (Some(start), Some(end)) = (text.first_chunk::<8>(), text.last_chunk::<8>()) {
+        is_plain_lane(start) && is_plain_lane(end)
+    } else {
+        text.iter().all(|&byte| is_plain_lane(&[byte]))
+    }
+}
+
+fn is_plain_lane<const N: usize>(lane: &[u8; N]) -> bool {
+    lane.iter().fold(0, |found, &byte| found | special(byte) | (byte & 0x80)) == 0
 }
 
 /// How many bytes at the start stand for themselves.
-fn literal_run(text: &[u8]) -> usize {
+pub(super) fn literal_run(text: &[u8]) -> usize {
     let (lanes, _) = text.as_chunks::<LANE>();
-    let clean = lanes.iter().take_while(|lane| lane_all(*lane, is_literal)).count() * LANE;
-    clean + text.iter().skip(clean).take_while(|&&byte| is_literal(byte)).count()
+    let literal = |lane: &&[u8; LANE]| lane.iter().fold(0, |found, &byte| found | special(byte)) == 0;
+    let clean = lanes.iter().take_while(literal).count() * LANE;
+    clean + text.iter().skip(clean).take_while(|&&byte| special(byte) == 0).count()
 }
 
 fn write_escaped(out: &mut Vec<u8>, text: &[u8]) {
     let mut rest = text;
     while let Some((literal, from_special)) = rest.split_at_checked(literal_run(rest)) {
         out.extend_from_slice(literal);
-        let Some((&special, behind)) = from_special.split_first() else { return };
-        write_escape(out, special);
+        let Some((&reserved, behind)) = from_special.split_first() else { return };
+        write_escape(out, reserved);
         rest = behind;
     }
 }

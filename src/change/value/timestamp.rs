@@ -44,25 +44,30 @@ fn write_joined(out: &mut Vec<u8>, date: &[u8], time: &[u8]) {
 /// Years may have more than four digits.
 fn date_and_rest(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let (date, rest) = text.split_at_checked(memchr(b' ', text)?)?;
-    let dated = date.first()?.is_ascii_digit() && date.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'-'));
+    let dated = date.first()?.is_ascii_digit() && all(date, |byte| matches!(byte, b'0'..=b'9' | b'-'));
     dated.then_some((date, rest.strip_prefix(b" ")?))
 }
 
 fn is_time(time: &[u8]) -> bool {
-    !time.is_empty() && time.iter().all(|byte| matches!(byte, b'0'..=b'9' | b':' | b'.'))
+    !time.is_empty() && all(time, |byte| matches!(byte, b'0'..=b'9' | b':' | b'.'))
+}
+
+/// Without a way out in the middle: these texts are short, and nearly always what they should be.
+fn all(text: &[u8], fits: impl Fn(u8) -> bool) -> bool {
+    text.iter().fold(true, |so_far, &byte| so_far & fits(byte))
 }
 
 /// `03:04:05.1+05:30` in two: offsets are `+HH`, `+HH:MM` or, for local mean times, `+HH:MM:SS`.
 fn zoned_time(text: &[u8]) -> Option<(&[u8], &[u8])> {
-    let sign = text.iter().position(|byte| matches!(byte, b'+' | b'-'))?;
-    let (time, offset) = text.split_at_checked(sign)?;
-    let (_, numbers) = offset.split_first()?;
-    let whole = matches!(offset.len(), 3 | 6 | 9)
-        && numbers.iter().zip(b"00:00:00").all(|(byte, pattern)| match pattern {
-            b':' => *byte == b':',
-            _ => byte.is_ascii_digit(),
+    ["+00".len(), "+00:00".len(), "+00:00:00".len()].into_iter().find_map(|length| {
+        let (time, offset) = text.split_at_checked(text.len().checked_sub(length)?)?;
+        let (b'+' | b'-', numbers) = offset.split_first()? else { return None };
+        let whole = numbers.chunks(3).all(|part| match part {
+            [tens, ones] | [tens, ones, b':'] => tens.is_ascii_digit() & ones.is_ascii_digit(),
+            _ => false,
         });
-    (whole && is_time(time)).then_some((time, offset))
+        (whole && is_time(time)).then_some((time, offset))
+    })
 }
 
 #[cfg(test)]
