@@ -84,7 +84,7 @@ async fn serve(settings: &Settings) -> Result<(), Failure> {
     let stop = stop_signal()?;
     // Loading in this mode demands a database.
     let database = settings.database.as_ref().ok_or("no database is set")?;
-    Server::start(settings, database.config(), false).await?.run(stop).await?;
+    Server::start(settings, database.config(), None).await?.run(stop).await?;
     Ok(())
 }
 

@@ -13,9 +13,8 @@ use tokio::task::JoinHandle;
 use tokio_postgres::Config;
 
 use crate::channel;
-use crate::demo;
 use crate::dispatch::Dispatcher;
-use crate::http::{self, App, Console, Listed, Listing};
+use crate::http::{self, App, Console, Listed, Listing, Writer};
 use crate::hub::{Hub, Rules};
 use crate::postgres::gate::Gate;
 use crate::postgres::replication::Reader;
@@ -63,11 +62,16 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts everything; returns when the port is open. The stream becomes live by itself.
+    /// Starts everything; returns when the port is open. The stream becomes live by itself. With `write`, the
+    /// console page has the demo's buttons.
     ///
     /// # Errors
     /// When the port or the threads cannot be had.
-    pub async fn start(settings: &Settings, database: &Config, demo: bool) -> Result<Self, ServerError> {
+    pub async fn start(
+        settings: &Settings,
+        database: &Config,
+        write: Option<Writer>,
+    ) -> Result<Self, ServerError> {
         let address = settings.listen;
         let listen = |source| ServerError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(listen)?;
@@ -106,7 +110,7 @@ impl Server {
             hub: hub.clone(),
             readiness: readiness.clone(),
             origins: settings.auth.rule.clone(),
-            console: console(session, publication, demo),
+            console: console(session, publication, write),
         };
         tracing::info!(%address, "listening");
         let http = tokio::spawn(http::serve(listener, app, stopped));
@@ -168,17 +172,12 @@ fn rules(settings: &Settings) -> Rules {
     }
 }
 
-fn console(session: Session, publication: String, demo: bool) -> Console {
-    let lister = session.clone();
+fn console(session: Session, publication: String, write: Option<Writer>) -> Console {
     let tables = move || -> http::Answer<Vec<Listing>> {
-        let (session, publication) = (lister.clone(), publication.clone());
+        let (session, publication) = (session.clone(), publication.clone());
         Box::pin(async move { tables(&session, &publication).await.map_err(|error| error.to_string()) })
     };
-    let write = move |action| -> http::Answer<()> {
-        let session = session.clone();
-        Box::pin(async move { demo::write(&session, action).await.map_err(|error| error.to_string()) })
-    };
-    Console { tables: Box::new(tables), write: demo.then(|| Box::new(write) as _) }
+    Console { tables: Box::new(tables), write }
 }
 
 async fn tables(session: &Session, publication: &str) -> Result<Vec<Listing>, PostgresError> {

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 use tokio_postgres::Config;
 
-use crate::http::DemoWrite;
+use crate::http::{Answer, DemoWrite};
 use crate::postgres::PostgresError;
 use crate::postgres::session::Session;
 use crate::server::{Server, ServerError};
@@ -68,7 +68,11 @@ async fn serve(
     let session = Session::new(&config);
     let client = session.client().await.map_err(DemoError::Load)?;
     client.batch_execute(SCHEMA).await.map_err(|error| DemoError::Load(PostgresError::Sql(error)))?;
-    let server = Server::start(settings, &config, true).await?;
+    let writer = move |action| -> Answer<()> {
+        let session = session.clone();
+        Box::pin(async move { write(&session, action).await.map_err(|error| error.to_string()) })
+    };
+    let server = Server::start(settings, &config, Some(Box::new(writer))).await?;
     let (mut readiness, address) = (server.readiness(), server.address());
     let greeting = tokio::spawn(async move {
         if readiness.wait_for(crate::readiness::Readiness::is_live).await.is_ok() {
@@ -113,10 +117,7 @@ fn greet(address: SocketAddr, url: &str) {
 }
 
 /// One press of a button of the console page.
-///
-/// # Errors
-/// When the database refuses, or is not there.
-pub async fn write(session: &Session, action: DemoWrite) -> Result<(), PostgresError> {
+async fn write(session: &Session, action: DemoWrite) -> Result<(), PostgresError> {
     let statement = match action {
         DemoWrite::Insert => {
             "insert into users (name, email, tags, balance) \

@@ -64,8 +64,11 @@ pub struct Console {
     /// The published tables.
     pub tables: Box<dyn Fn() -> Answer<Vec<Listing>> + Send + Sync>,
     /// The demo's writes; `None` elsewhere.
-    pub write: Option<Box<dyn Fn(DemoWrite) -> Answer<()> + Send + Sync>>,
+    pub write: Option<Writer>,
 }
+
+/// Does what a button of the demo asks for.
+pub type Writer = Box<dyn Fn(DemoWrite) -> Answer<()> + Send + Sync>;
 
 impl Console {
     pub(super) fn is_demo(&self) -> bool {

@@ -22,7 +22,7 @@ use tokio::task::JoinSet;
 use crate::access::origin::OriginRule;
 use crate::hub::Hub;
 use crate::readiness::Readiness;
-pub use console::{Answer, Console, DemoWrite, Listed, Listing};
+pub use console::{Answer, Console, DemoWrite, Listed, Listing, Writer};
 
 /// How long a client may take to send the head of a request.
 const HEAD: Duration = Duration::from_secs(10);
