@@ -38,7 +38,9 @@ impl Postgres {
 
     /// `pg_recvlogical` that discards what it reads until the position is reached.
     pub fn receiver(&self, slot: &str) -> Command {
-        let mut command = Command::new(self.0.binaries().directory().join("pg_recvlogical"));
+        // The directory may hold no more than links to the server's own programs.
+        let postgres = self.0.binaries().directory().join("postgres").canonicalize().expect("postgres");
+        let mut command = Command::new(postgres.with_file_name("pg_recvlogical"));
         command.args([
             "--no-loop",
             "--start",
