@@ -139,9 +139,10 @@ fn write_record(out: &mut Vec<u8>, relation: &Relation, new: &Row, old: Option<&
             break;
         };
         let value = match (value, old) {
-            // Under FULL the old row holds what the new one did not repeat.
-            (Value::Unchanged, Some(OldRow::Full(old))) => {
-                old.columns().nth(index).unwrap_or(Value::Unchanged)
+            // The old row holds what the new one did not repeat: all of it under FULL, else the key, which is
+            // logged with every update of a row whose key is stored outside of it.
+            (Value::Unchanged, Some(old)) if old.knows(column) => {
+                old.row().columns().nth(index).unwrap_or(Value::Unchanged)
             }
             (value, _) => value,
         };

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use super::filter::equality_key;
 use crate::change::wire::Telling;
-use crate::change::{Action, Change, OldRow, Row};
+use crate::change::{Action, Change, Row};
 use crate::pgoutput::Column as Value;
 
 /// A topic that somebody joined, as a small number.
@@ -151,6 +151,7 @@ impl Index {
 }
 
 /// The value of a column in one row, as far as the log tells.
+#[derive(Clone, Copy)]
 enum Known<'a> {
     Value(&'a [u8]),
     Null,
@@ -185,8 +186,8 @@ fn match_column(change: &Change, column: &str, keys: &TopicsByKey, hits: &mut Ve
         Action::Delete { .. } => {}
         Action::Update { old, new } => {
             let before = old.as_ref().filter(|old| old.knows(described)).map(|old| known(old.row(), index));
-            let after = match (known(new, index), relation_full(change)) {
-                (Known::Unknown, Some(old)) => known(old, index),
+            let after = match (known(new, index), before) {
+                (Known::Unknown, Some(before)) => before,
                 (after, _) => after,
             };
             if matches!(after, Known::Unknown) {
@@ -203,14 +204,6 @@ fn match_column(change: &Change, column: &str, keys: &TopicsByKey, hits: &mut Ve
             }
         }
         Action::Truncate => everyone(&mut tell),
-    }
-}
-
-/// The old row, where it is whole.
-fn relation_full(change: &Change) -> Option<&Row> {
-    match &change.action {
-        Action::Update { old: Some(OldRow::Full(row)), .. } => Some(row),
-        _ => None,
     }
 }
 
