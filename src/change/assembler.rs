@@ -7,7 +7,7 @@ use bytes::Bytes;
 use thiserror::Error;
 
 use super::types::{TypeInfo, builtin};
-use super::wire::{Layout, commit_timestamp};
+use super::wire::commit_timestamp;
 use super::{Action, Change, Column, OldRow, Relation, Row, Transaction};
 use crate::lsn::{Cursor, Lsn};
 use crate::pgoutput::{Message, Oid, OldTuple, RelationMessage, Tuple};
@@ -56,14 +56,23 @@ pub enum AssemblyError {
 #[derive(Debug)]
 pub struct Assembler {
     relations: HashMap<Oid, Arc<Relation>>,
-    types: HashMap<Oid, Arc<TypeInfo>>,
+    types: HashMap<Oid, KnownType>,
     open: Option<Open>,
     after: Cursor,
 }
 
 #[derive(Debug)]
+struct KnownType {
+    info: Arc<TypeInfo>,
+    /// When the catalog said so: microseconds since 2000-01-01 UTC, by the server's clock.
+    at: i64,
+}
+
+#[derive(Debug)]
 struct Open {
     transaction: Transaction,
+    /// Microseconds since 2000-01-01 UTC.
+    commit_time: i64,
     last: Cursor,
 }
 
@@ -100,9 +109,47 @@ impl Assembler {
         self.types.contains_key(&oid)
     }
 
-    /// Teaches a type of the catalog; relations described from now on use it.
-    pub fn learn_type(&mut self, oid: Oid, info: Arc<TypeInfo>) {
-        self.types.insert(oid, info);
+    /// The types that a row needs and that may have been altered since they were learnt: those with composites
+    /// in them, if the row's transaction committed later than that.
+    #[must_use]
+    pub fn outdated_types(&self, message: &Message<'_>) -> Vec<Oid> {
+        let (Message::Insert { relation, .. }
+        | Message::Update { relation, .. }
+        | Message::Delete { relation, .. }) = message
+        else {
+            return Vec::new();
+        };
+        let (Some(relation), Some(open)) = (self.relations.get(relation), &self.open) else {
+            return Vec::new();
+        };
+        let current = |oid| self.types.get(oid).is_some_and(|known| known.at > open.commit_time);
+        if relation.row_types.iter().all(current) { Vec::new() } else { relation.row_types.to_vec() }
+    }
+
+    /// Teaches types of the catalog as they were at `at` (microseconds since 2000-01-01 UTC, by the server's
+    /// clock). Relations that use them are told by them from now on.
+    pub fn learn_types(&mut self, types: HashMap<Oid, Arc<TypeInfo>>, at: i64) {
+        let mut altered = false;
+        for (oid, info) in types {
+            let before = self.types.insert(oid, KnownType { info: Arc::clone(&info), at });
+            altered |= before.is_some_and(|before| before.info != info);
+        }
+        if !altered {
+            return;
+        }
+        for relation in self.relations.values_mut() {
+            let now = |column: &Column| self.types.get(&column.type_oid).map(|known| &known.info);
+            if relation.columns.iter().any(|column| now(column).is_some_and(|info| *info != column.info)) {
+                let columns = relation.columns.iter().map(|column| Column {
+                    info: Arc::clone(now(column).unwrap_or(&column.info)),
+                    name: column.name.clone(),
+                    ..*column
+                });
+                let (schema, table) = (relation.schema.clone(), relation.table.clone());
+                let identity = relation.identity;
+                *relation = Arc::new(Relation::new(relation.oid, schema, table, identity, columns.collect()));
+            }
+        }
     }
 
     /// Applies one message. `data` is the buffer that `message` was decoded from, and `wal_start` the
@@ -171,7 +218,7 @@ impl Assembler {
             end: None,
             bytes: 0,
         };
-        self.open = Some(Open { transaction, last: Cursor::before(commit) });
+        self.open = Some(Open { transaction, commit_time, last: Cursor::before(commit) });
         Ok(())
     }
 
@@ -192,23 +239,16 @@ impl Assembler {
             .map(|column| Column {
                 name: text(column.name),
                 key: column.key,
+                type_oid: column.type_oid,
                 type_modifier: column.type_modifier,
                 info: builtin(column.type_oid)
-                    .or_else(|| self.types.get(&column.type_oid).cloned())
+                    .or_else(|| self.types.get(&column.type_oid).map(|known| Arc::clone(&known.info)))
                     .unwrap_or_else(|| TypeInfo::text("unknown")),
             })
             .collect();
         // pg_catalog is written as an empty name (PostgreSQL manual, 55.9 Logical Replication Message Formats).
         let schema = if message.schema.is_empty() { "pg_catalog".into() } else { text(message.schema) };
-        let layout = Layout::of(&columns);
-        Relation {
-            oid: message.oid,
-            schema,
-            table: text(message.table),
-            identity: message.identity,
-            columns,
-            layout,
-        }
+        Relation::new(message.oid, schema, text(message.table), message.identity, columns)
     }
 
     fn push(

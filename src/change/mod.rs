@@ -31,8 +31,28 @@ pub struct Relation {
     pub identity: ReplicaIdentity,
     /// The published columns, in table order.
     pub columns: Vec<Column>,
+    /// Types of columns with composites in them. Postgres does not describe the relation again when one of
+    /// these is altered.
+    pub row_types: Box<[Oid]>,
     /// The parts of the JSON that all changes of this relation share.
     pub layout: Layout,
+}
+
+impl Relation {
+    /// A relation with these columns.
+    #[must_use]
+    pub fn new(
+        oid: Oid,
+        schema: Box<str>,
+        table: Box<str>,
+        identity: ReplicaIdentity,
+        columns: Vec<Column>,
+    ) -> Self {
+        let row_types = columns.iter().filter(|column| column.info.holds_rows());
+        let row_types = row_types.map(|column| column.type_oid).collect();
+        let layout = Layout::of(&columns);
+        Self { oid, schema, table, identity, columns, row_types, layout }
+    }
 }
 
 /// One published column of a [`Relation`].
@@ -42,6 +62,8 @@ pub struct Column {
     pub name: Box<str>,
     /// Part of the replica identity.
     pub key: bool,
+    /// `pg_attribute.atttypid`.
+    pub type_oid: Oid,
     /// `pg_attribute.atttypmod`, -1 for none.
     pub type_modifier: i32,
     /// How its text becomes JSON.

@@ -134,6 +134,16 @@ impl TypeInfo {
         Self::shared("hstore", Shape::Hstore)
     }
 
+    /// Whether values hold rows, whose attributes `ALTER TYPE` may add, drop and rename.
+    #[must_use]
+    pub fn holds_rows(&self) -> bool {
+        match &self.shape {
+            Shape::Composite { .. } => true,
+            Shape::Array { element, .. } => element.holds_rows(),
+            _ => false,
+        }
+    }
+
     /// The name for `columns[].type`.
     ///
     /// supabase-js turns a string of type `int8` or `numeric` into a number again. `bigint` and
@@ -264,6 +274,14 @@ mod tests {
         }
         let domain = TypeInfo::domain_over(&builtin(Type::INT8.oid()).unwrap());
         assert_eq!(domain.wire_name(Profile::Exact), "bigint");
+    }
+
+    #[test]
+    fn rows_are_found_inside_of_arrays() {
+        let row = TypeInfo::composite("pair", Vec::new());
+        assert!(row.holds_rows());
+        assert!(TypeInfo::array("_pair", row, b',').holds_rows());
+        assert!(!builtin(Type::INT4_ARRAY.oid()).unwrap().holds_rows());
     }
 
     #[test]

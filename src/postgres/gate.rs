@@ -169,8 +169,8 @@ impl Gate {
         }
         let text =
             catalog::canonical(&client, &column.sql_type, value).await.map_err(lost)?.ok_or_else(refused)?;
-        let infos = types::look_up(&client, &[column.type_oid]).await.map_err(lost)?;
-        let info = infos.get(&column.type_oid).ok_or_else(refused)?;
+        let explained = types::look_up(&client, &[column.type_oid]).await.map_err(lost)?;
+        let info = explained.types.get(&column.type_oid).ok_or_else(refused)?;
         Ok(equality_key(info, text.as_bytes()).into_owned())
     }
 }

@@ -274,9 +274,11 @@ impl Reader {
                 }
                 ReplicationEvent::XLogData { wal_start, data, .. } => {
                     let message = pgoutput::decode(&data)?;
-                    if let Message::Relation(relation) = &message {
-                        self.explain_types(&mut assembler, &Assembler::catalog_types(relation)).await?;
-                    }
+                    let unexplained = match &message {
+                        Message::Relation(relation) => Assembler::catalog_types(relation),
+                        row => assembler.outdated_types(row),
+                    };
+                    self.explain_types(&mut assembler, &unexplained).await?;
                     let piece = assembler.apply(Lsn(wal_start.as_u64()), &data, &message)?;
                     self.hand_over(piece).await;
                 }
@@ -296,8 +298,8 @@ impl Reader {
         self.inlet.transaction(piece).await;
     }
 
-    /// Looks up the types that a relation needs. They are asked again each time the relation is described,
-    /// since a composite may have changed; without an answer the known ones serve.
+    /// Looks up types, whether or not they are known: they may have been altered. Where there is no answer, and
+    /// for types dropped since, what is known serves.
     async fn explain_types(
         &self,
         assembler: &mut Assembler,
@@ -307,20 +309,12 @@ impl Reader {
             return Ok(());
         }
         let known = oids.iter().all(|oid| assembler.knows_type(*oid));
-        let found = async { types::look_up(&*self.session.client().await?, oids).await }.await;
-        match found {
-            Ok(found) => {
-                for (oid, info) in found {
-                    assembler.learn_type(oid, info);
-                }
-                Ok(())
-            }
-            Err(error) if known => {
-                tracing::debug!(%error, "types could not be asked again");
-                Ok(())
-            }
-            Err(error) => Err(error),
+        match async { types::look_up(&*self.session.client().await?, oids).await }.await {
+            Ok(explained) => assembler.learn_types(explained.types, explained.at),
+            Err(error) if known => tracing::debug!(%error, "types could not be asked again"),
+            Err(error) => return Err(error),
         }
+        Ok(())
     }
 
     fn stream_error(&self, error: PgWireError) -> PostgresError {
