@@ -82,9 +82,14 @@ impl SharedCluster {
 
     /// An empty database for one test.
     pub async fn database(&'static self) -> Database {
+        self.database_with("").await
+    }
+
+    /// As [`SharedCluster::database`], with options of `CREATE DATABASE`, such as an encoding.
+    pub async fn database_with(&'static self, options: &str) -> Database {
         let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed));
         let client = connect(&self.cluster.url("postgres")).await;
-        client.batch_execute(&format!("create database {name}")).await.expect("create database");
+        client.batch_execute(&format!("create database {name} {options}")).await.expect("create database");
         Database { cluster: self, name }
     }
 }

@@ -3,9 +3,10 @@
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
-use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::{WebSocketStream, client_async};
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
+use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use crate::walcast::{PATIENCE, Walcast};
 
@@ -30,7 +31,9 @@ impl Socket {
     /// Does the handshake on a connected stream, whose buffers the caller may have set.
     pub async fn over(stream: TcpStream, path: &str) -> Self {
         let request = format!("ws://localhost{path}").into_client_request().unwrap();
-        let (stream, _) = client_async(request, stream).await.unwrap();
+        // Rows have no bound here, and browsers have none either.
+        let config = WebSocketConfig::default().max_frame_size(None).max_message_size(None);
+        let (stream, _) = client_async_with_config(request, stream, Some(config)).await.unwrap();
         Self { stream, reference: 0 }
     }
 
@@ -52,9 +55,14 @@ impl Socket {
 
     /// The next text frame, as JSON; answers pings.
     pub async fn frame(&mut self) -> Value {
+        serde_json::from_str(&self.text().await).unwrap()
+    }
+
+    /// The next text frame as it came; answers pings.
+    pub async fn text(&mut self) -> Utf8Bytes {
         loop {
             match self.message().await {
-                Some(Message::Text(text)) => return serde_json::from_str(&text).unwrap(),
+                Some(Message::Text(text)) => return text,
                 Some(Message::Ping(_) | Message::Pong(_)) => {}
                 other => panic!("expected a text frame, got {other:?}"),
             }
