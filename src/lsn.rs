@@ -62,11 +62,29 @@ impl Cursor {
     pub const fn before(lsn: Lsn) -> Self {
         Self { commit: lsn, change: Lsn(0), index: 0 }
     }
+
+    /// Appends the token. Every change has one, and formatting is most of what a small payload costs.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        write_hex(out, self.commit.0);
+        out.push(b'-');
+        write_hex(out, self.change.0);
+        out.push(b'-');
+        write_hex(out, u64::from(self.index));
+    }
 }
 
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:X}-{:X}-{:X}", self.commit.0, self.change.0, self.index)
+    }
+}
+
+/// Upper-case hexadecimal digits without leading zeros.
+fn write_hex(out: &mut Vec<u8>, number: u64) {
+    let digits = (u64::BITS - number.leading_zeros()).div_ceil(4).max(1);
+    for place in (0..digits).rev() {
+        let digit = u8::try_from(number >> (place * 4) & 0xF).unwrap_or_default();
+        out.push(if digit < 10 { b'0' + digit } else { b'A' + digit - 10 });
     }
 }
 
@@ -135,6 +153,11 @@ mod tests {
         assert!(Cursor::before(Lsn(2)) < cursor(2, 1, 0));
         for cursor in ordered {
             assert_eq!(cursor.to_string().parse(), Ok(cursor));
+        }
+        for cursor in [cursor(0, 0, 0), cursor(0xF, 0x10, 0xA), cursor(u64::MAX, 0x1234_ABCD, u32::MAX)] {
+            let mut written = Vec::new();
+            cursor.write(&mut written);
+            assert_eq!(String::from_utf8(written), Ok(cursor.to_string()));
         }
         for bad in ["", "1-2", "1-2-3-4", "1-2-x", "1--3", "1-2-123456789"] {
             assert_eq!(bad.parse::<Cursor>(), Err(ParseError { what: "cursor" }), "{bad}");

@@ -50,7 +50,7 @@ impl Relation {
     ) -> Self {
         let row_types = columns.iter().filter(|column| column.info.holds_rows());
         let row_types = row_types.map(|column| column.type_oid).collect();
-        let layout = Layout::of(&columns);
+        let layout = Layout::of(&schema, &table, &columns);
         Self { oid, schema, table, identity, columns, row_types, layout }
     }
 }

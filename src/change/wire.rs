@@ -13,32 +13,43 @@ use crate::pgoutput::Column as Value;
 /// The parts of the JSON that all changes of one relation share, written once per relation.
 #[derive(Debug)]
 pub struct Layout {
-    /// The value of `columns`, by profile.
-    columns: [Box<[u8]>; Profile::COUNT],
+    /// From the payload's begin to the timestamp: its `columns`, by profile.
+    head: [Box<[u8]>; Profile::COUNT],
+    /// From the cursor to the event: no errors, the schema and the table.
+    place: Box<[u8]>,
     /// `"name":` for each column.
     keys: Box<[Box<[u8]>]>,
 }
 
 impl Layout {
-    /// The shared parts of a relation with these columns.
+    /// The shared parts of a relation.
     #[must_use]
-    pub fn of(columns: &[Column]) -> Self {
+    pub fn of(schema: &str, table: &str, columns: &[Column]) -> Self {
+        let mut place = b"\",\"errors\":null,\"schema\":".to_vec();
+        write_string(&mut place, schema.as_bytes());
+        place.extend_from_slice(b",\"table\":");
+        write_string(&mut place, table.as_bytes());
+        place.extend_from_slice(b",\"type\":\"");
         let keys = columns.iter().map(|column| {
             let mut key = Vec::with_capacity(column.name.len() + 3);
             write_string(&mut key, column.name.as_bytes());
             key.push(b':');
             key.into_boxed_slice()
         });
-        Self { columns: Profile::ALL.map(|profile| columns_json(columns, profile)), keys: keys.collect() }
+        Self {
+            head: Profile::ALL.map(|profile| head(columns, profile)),
+            place: place.into(),
+            keys: keys.collect(),
+        }
     }
 
-    fn columns(&self, profile: Profile) -> &[u8] {
-        self.columns.get(profile.index()).map_or(b"[]", |json| json)
+    fn head(&self, profile: Profile) -> &[u8] {
+        self.head.get(profile.index()).map_or(b"", |json| json)
     }
 }
 
-fn columns_json(columns: &[Column], profile: Profile) -> Box<[u8]> {
-    let mut out = vec![b'['];
+fn head(columns: &[Column], profile: Profile) -> Box<[u8]> {
+    let mut out = b"{\"columns\":[".to_vec();
     for (index, column) in columns.iter().enumerate() {
         if index > 0 {
             out.push(b',');
@@ -55,7 +66,7 @@ fn columns_json(columns: &[Column], profile: Profile) -> Box<[u8]> {
         let modifier = u32::from_ne_bytes(column.type_modifier.to_ne_bytes());
         let _ = write!(out, ",\"type_modifier\":{modifier}}}");
     }
-    out.push(b']');
+    out.extend_from_slice(b"],\"commit_timestamp\":\"");
     out.into_boxed_slice()
 }
 
@@ -99,15 +110,14 @@ impl Change {
         profile: Profile,
     ) {
         let relation = &*self.relation;
-        out.extend_from_slice(b"{\"columns\":");
-        out.extend_from_slice(relation.layout.columns(profile));
+        out.extend_from_slice(relation.layout.head(profile));
         // Neither the timestamp nor the cursor has characters that JSON escapes.
-        let _ = write!(out, ",\"commit_timestamp\":\"{commit_timestamp}\",\"cursor\":\"{}\"", self.cursor);
-        out.extend_from_slice(b",\"errors\":null,\"schema\":");
-        write_string(out, relation.schema.as_bytes());
-        out.extend_from_slice(b",\"table\":");
-        write_string(out, relation.table.as_bytes());
-        let _ = write!(out, ",\"type\":\"{}\"", self.event(telling));
+        out.extend_from_slice(commit_timestamp.as_bytes());
+        out.extend_from_slice(b"\",\"cursor\":\"");
+        self.cursor.write(out);
+        out.extend_from_slice(&relation.layout.place);
+        out.extend_from_slice(self.event(telling).as_bytes());
+        out.push(b'"');
         match (&self.action, telling) {
             (Action::Insert { new }, _) => write_record(out, relation, new, None, profile),
             (Action::Update { old, new }, Telling::Plain) => {
