@@ -7,16 +7,18 @@ use std::time::{Duration, Instant};
 
 use libfuzzer_sys::fuzz_target;
 use serde_json::value::RawValue;
+use walcast::change::value::Profile;
 use walcast::channel::refusal::Refusal;
 use walcast::channel::serializer::{Version, decode};
 use walcast::channel::{Admission, Conversation, Effect, Limits};
 use walcast::lsn::{Cursor, Epoch};
 
-/// Every line is one frame of one socket.
+// Every line is one frame of one socket.
 fuzz_target!(|text: &str| {
     let now = Instant::now();
     for version in Version::ALL {
-        let mut conversation = Conversation::new(version, Limits { channels: 3, joins_per_second: 4 }, now);
+        let mut conversation =
+            Conversation::new(version, Profile::Default, Limits { channels: 3, joins_per_second: 4 }, now);
         for (line, moment) in text.lines().zip(0..) {
             let _ = decode(version, line);
             let effects = conversation.text(line, now + Duration::from_millis(100 * moment));

@@ -299,3 +299,77 @@ fn old_row(relation: &Relation, data: &Bytes, old: OldTuple<'_>) -> Result<OldRo
         OldTuple::Key(tuple) => OldRow::Key(row(relation, data, tuple)?),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::change::types::Attribute;
+    use crate::pgoutput::{ColumnMessage, ReplicaIdentity, decode};
+
+    const TABLE: Oid = 16_400;
+    const PAIR: Oid = 16_401;
+    const MOOD: Oid = 16_402;
+
+    fn pair(attribute: &str) -> HashMap<Oid, Arc<TypeInfo>> {
+        let attributes = vec![Attribute::new(attribute, TypeInfo::text("text"))];
+        HashMap::from([
+            (PAIR, TypeInfo::composite("pair", attributes)),
+            (MOOD, TypeInfo::enumeration("mood")),
+        ])
+    }
+
+    fn described() -> Assembler {
+        let column = |name, type_oid| ColumnMessage { key: false, name, type_oid, type_modifier: -1 };
+        let relation = RelationMessage {
+            oid: TABLE,
+            schema: b"public",
+            table: b"t",
+            identity: ReplicaIdentity::Full,
+            columns: vec![column(b"p", PAIR), column(b"m", MOOD)],
+        };
+        let mut assembler = Assembler::after(Cursor::default());
+        assert_eq!(Assembler::catalog_types(&relation), [PAIR, MOOD]);
+        assembler.learn_types(pair("a"), 100);
+        assembler.apply(Lsn(1), &Bytes::new(), &Message::Relation(relation)).unwrap();
+        assembler
+    }
+
+    /// An insert of two NULLs.
+    fn insert() -> Bytes {
+        let oid = TABLE.to_be_bytes();
+        [&b"I"[..], &oid, b"N\0\x02nn"].concat().into()
+    }
+
+    #[test]
+    fn types_with_rows_in_them_are_asked_again_for_what_committed_since() {
+        let bytes = insert();
+        let row = decode(&bytes).unwrap();
+        for (commit_time, outdated) in [(99, &[][..]), (100, &[PAIR]), (101, &[PAIR])] {
+            let mut assembler = described();
+            assert!(assembler.outdated_types(&row).is_empty(), "no transaction has begun");
+            let begin = Message::Begin { final_lsn: Lsn(9), commit_time, xid: 1 };
+            assembler.apply(Lsn(2), &Bytes::new(), &begin).unwrap();
+            assert_eq!(assembler.outdated_types(&row), outdated, "committed at {commit_time}");
+            assembler.learn_types(pair("a"), 102);
+            assert!(assembler.outdated_types(&row).is_empty(), "asked once for a transaction");
+        }
+    }
+
+    #[test]
+    fn rows_are_told_by_the_types_as_they_were_learnt_before_them() {
+        let mut assembler = described();
+        let begin = Message::Begin { final_lsn: Lsn(9), commit_time: 0, xid: 1 };
+        assembler.apply(Lsn(2), &Bytes::new(), &begin).unwrap();
+        let bytes = insert();
+        for types in [pair("a"), pair("b"), HashMap::new()] {
+            assembler.learn_types(types, 101);
+            assembler.apply(Lsn(3), &bytes, &decode(&bytes).unwrap()).unwrap();
+        }
+        let end = Message::Commit { lsn: Lsn(9), end_lsn: Lsn(10), commit_time: 0 };
+        let told = assembler.apply(Lsn(9), &Bytes::new(), &end).unwrap().unwrap();
+        let types: Vec<_> = told.changes.iter().map(|change| &change.relation.columns[0].info).collect();
+        let [a, b] = [pair("a"), pair("b")];
+        // What the catalog no longer knows stays as it was known.
+        assert_eq!(types, [&a[&PAIR], &b[&PAIR], &b[&PAIR]]);
+    }
+}
