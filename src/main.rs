@@ -26,7 +26,7 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
     },
-    /// Start a throw-away Postgres with example data, and serve it on <http://localhost:4000>
+    /// Start a throw-away Postgres with example data, and serve it on `http://localhost:4000`
     Demo {
         /// A TOML file with settings; environment variables win over it (see docs/configuration.md)
         #[arg(long, value_name = "FILE")]

@@ -72,7 +72,7 @@ pub enum Refusal {
     )]
     FilterType(String, String),
     /// The database does not take the value.
-    #[error("FilterValueInvalid: the value is not a {1} (column {0:?})")]
+    #[error("FilterValueInvalid: the value is not of type {1} (column {0:?})")]
     FilterValue(String, String),
     /// The stream of changes is not live.
     #[error("Unavailable: the stream of changes is not live ({0}); try again later")]

@@ -65,6 +65,9 @@ fn router(app: Arc<App>) -> Router {
         router = router.route(file.path, get(move || async move { file.response() }));
     }
     router
+        .method_not_allowed_fallback(|| async {
+            error(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", "this path is there for other methods")
+        })
         .fallback(|| async { error(StatusCode::NOT_FOUND, "NotFound", "there is nothing at this path") })
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&app), guard::guard))
         .with_state(app)

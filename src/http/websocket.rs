@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, Request, State};
 use axum::http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -23,9 +24,13 @@ pub(super) struct Parameters {
 
 pub(super) async fn upgrade(
     State(app): State<Arc<App>>,
-    Query(parameters): Query<Parameters>,
+    parameters: Result<Query<Parameters>, QueryRejection>,
     request: Request,
 ) -> Response {
+    let parameters = match parameters {
+        Ok(Query(parameters)) => parameters,
+        Err(rejection) => return error(rejection.status(), "RequestInvalid", &rejection.body_text()),
+    };
     let version = match Version::parse(parameters.vsn.as_deref()) {
         Ok(version) => version,
         Err(unknown) => return error(StatusCode::BAD_REQUEST, "VersionUnsupported", &unknown.to_string()),
@@ -67,7 +72,9 @@ fn attach(hub: &Hub, upgraded: Upgraded, version: Version, seat: Seat) {
 #[allow(clippy::result_large_err, reason = "a response is large, and refused handshakes are rare")]
 fn handshake(request: &Request) -> Result<String, Response> {
     let headers = request.headers();
+    // HTTP/1.0 knows no upgrades (RFC 6455, section 4.2.1).
     if request.method() != Method::GET
+        || request.version() < axum::http::Version::HTTP_11
         || !lists(headers, header::CONNECTION, "upgrade")
         || !lists(headers, header::UPGRADE, "websocket")
     {

@@ -317,6 +317,11 @@ impl Connection {
     pub(super) fn sweep(&self, rules: &Rules, now: Instant) {
         let closing = {
             let state = &mut *self.state.borrow_mut();
+            if state.outbox.bytes() > rules.outbox_bytes {
+                // We do not listen to it (see `wanted`), so its silence is ours.
+                state.last_heard = now;
+                state.pinged = false;
+            }
             let quiet = now.saturating_duration_since(state.last_heard);
             let stalled =
                 !state.outbox.is_empty() && now.saturating_duration_since(state.last_progress) > rules.stall;
@@ -326,7 +331,8 @@ impl Connection {
                     None
                 }
                 Phase::Open if stalled => Some((Closing::SLOW, true)),
-                Phase::Open if quiet > rules.idle => Some((Closing::IDLE, false)),
+                // Nobody is closed unasked, also when this sweep comes late.
+                Phase::Open if quiet > rules.idle && state.pinged => Some((Closing::IDLE, false)),
                 Phase::Open if quiet > rules.idle / 2 && !state.pinged => {
                     state.pinged = true;
                     state.outbox.push(&frame::ping());

@@ -226,8 +226,10 @@ impl Shard {
                 continue;
             }
             flush(&mut listed);
+            let start = Instant::now();
             for (connection, frame) in full {
-                if self.room(&connection, frame.len()).await && self.still_wants(&connection, delivery) {
+                if self.room(&connection, frame.len(), start).await && self.still_wants(&connection, delivery)
+                {
                     connection.state.borrow_mut().outbox.push(&frame);
                     connection.flush();
                 }
@@ -274,8 +276,10 @@ impl Shard {
     }
 
     /// Waits until the outbox has room, or closes a socket that had its time; `false` when it is closed.
-    async fn room(&self, connection: &Connection, length: usize) -> bool {
-        let start = Instant::now();
+    /// The pause began at `start` for all who were full then: they are waited for together, not in turn,
+    /// while their tasks go on writing to them.
+    async fn room(&self, connection: &Connection, length: usize, start: Instant) -> bool {
+        let mut paused = false;
         connection.flush();
         loop {
             if !connection.is_open() {
@@ -286,7 +290,9 @@ impl Shard {
             let left = {
                 let state = &mut *connection.state.borrow_mut();
                 if state.outbox.has_room(length, self.rules.outbox_bytes) {
-                    state.pauses.record(now, waited);
+                    if paused {
+                        state.pauses.record(now, waited);
+                    }
                     return true;
                 }
                 state.pauses.allowance(self.rules.pause, now).saturating_sub(waited)
@@ -306,6 +312,7 @@ impl Shard {
                 connection.close(Closing::SLOW, true, SLOW_CLOSE);
                 return false;
             }
+            paused = true;
             let _ = tokio::time::timeout(left, connection.room.notified()).await;
         }
     }

@@ -37,8 +37,22 @@ pub struct Column {
     pub sql_type: String,
     /// That type's OID.
     pub type_oid: u32,
-    /// That type is an enum.
-    pub is_enum: bool,
+    /// What decides whether two of its values are equal.
+    pub equality: Equality,
+}
+
+/// What decides whether two values of a column are equal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Equality {
+    /// A type of Postgres' own.
+    BuiltIn,
+    /// The labels of an enum.
+    Enum,
+    /// A nondeterministic collation, which calls texts equal that differ in their bytes (PostgreSQL
+    /// manual, 23.2.2.4).
+    Collation,
+    /// A type of somebody's own, which may be called `money` and compare in its own way.
+    Foreign,
 }
 
 const TABLE: &str = "select c.oid, c.relkind::text, c.relreplident::text, \
@@ -52,7 +66,8 @@ const TABLE: &str = "select c.oid, c.relkind::text, c.relreplident::text, \
     from pg_class c join pg_namespace n on n.oid = c.relnamespace \
     where n.nspname = $1 and c.relname = $2 and c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')";
 
-// A domain may be over a domain; its columns compare as the type at the end.
+// A domain may be over a domain; its columns compare as the type at the end. OIDs of objects that are not
+// Postgres' own begin at 10000 (`FirstGenbkiObjectId` of access/transam.h).
 const COLUMNS: &str = "with recursive base(attnum, oid) as ( \
       select attnum, atttypid from pg_attribute where attrelid = $1 and attnum > 0 and not attisdropped \
       union all \
@@ -60,7 +75,9 @@ const COLUMNS: &str = "with recursive base(attnum, oid) as ( \
     select a.attname::text, \
       coalesce((select a.attnum = any(i.indkey) from pg_index i where i.indrelid = a.attrelid and \
         case c.relreplident when 'd' then i.indisprimary when 'i' then i.indisreplident else false end limit 1), false), \
-      t.typname::text, format('%I.%I', tn.nspname, t.typname), t.oid, t.typtype = 'e' \
+      t.typname::text, format('%I.%I', tn.nspname, t.typname), t.oid, \
+      case when exists(select from pg_collation l where l.oid = a.attcollation and not l.collisdeterministic) \
+          then 'c' when t.typtype = 'e' then 'e' when t.oid < 10000 then 'b' else 'f' end \
     from pg_attribute a join pg_class c on c.oid = a.attrelid \
       join base b on b.attnum = a.attnum join pg_type t on t.oid = b.oid and t.typtype <> 'd' \
       join pg_namespace tn on tn.oid = t.typnamespace \
@@ -107,7 +124,12 @@ pub async fn table(
             type_name: row.get(2),
             sql_type: row.get(3),
             type_oid: row.get(4),
-            is_enum: row.get(5),
+            equality: match row.get(5) {
+                "b" => Equality::BuiltIn,
+                "e" => Equality::Enum,
+                "c" => Equality::Collation,
+                _ => Equality::Foreign,
+            },
         }
     });
     Ok(Some(Table {
@@ -134,7 +156,8 @@ pub async fn canonical(
     // type's output function, as the log does, where a cast to text may print otherwise (`true` for `t`).
     let sql = format!("select format('%s', $1::text::{sql_type})");
     match client.query_one(&sql, &[&value]).await {
-        Ok(row) => Ok(Some(row.get(0))),
+        // Before 16 a value of type "char" could print as a byte that is no text.
+        Ok(row) => Ok(row.try_get(0).ok()),
         // Class 22 is data exceptions, among them every invalid input.
         Err(error) if error.code().is_some_and(|code| code.code().starts_with("22")) => Ok(None),
         Err(error) if error.code() == Some(&SqlState::CANNOT_COERCE) => Ok(None),

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use postgres_protocol::escape::escape_identifier;
 use tokio::sync::{Mutex, OnceCell, mpsc, watch};
 use tokio_postgres::Client;
 
-use super::catalog::{self, Column, Table};
+use super::catalog::{self, Column, Equality, Table};
 use super::session::Session;
 use super::{PostgresError, types};
 use crate::channel::Refusal;
@@ -122,6 +123,7 @@ impl Gate {
             return Err(Refusal::TableNotFound(schema.to_owned(), table.to_owned()));
         };
         let name = format!("{schema}.{table}");
+        let quoted = quote_name(schema, table);
         let kind = match found.kind {
             'v' => Some("view"),
             'm' => Some("materialized view"),
@@ -135,23 +137,29 @@ impl Gate {
         if found.published {
             return Ok(Arc::clone(found));
         }
-        let publication = &self.publication;
+        let publication = escape_identifier(&self.publication);
         Err(Refusal::NotPublished(match &found.told_as {
             Some(root) => format!("changes of the partition {name} are told as {root}; join that instead"),
             None if found.by_partitions => format!(
-                "changes of {name} are told as its partitions; join those, or run ALTER PUBLICATION {publication:?} \
+                "changes of {name} are told as its partitions; join those, or run ALTER PUBLICATION {publication} \
                  SET (publish_via_partition_root = true)"
             ),
             None => {
-                format!("{name} is not published; run ALTER PUBLICATION {publication:?} ADD TABLE {name}")
+                format!("{name} is not published; run ALTER PUBLICATION {publication} ADD TABLE {quoted}")
             }
         }))
     }
 
     /// The key of the filter's value, made by the database where it is not plain already.
     async fn key(&self, column: &Column, value: &str) -> Result<Vec<u8>, Refusal> {
-        if !comparable(&column.type_name) && !column.is_enum {
-            return Err(Refusal::FilterType(column.name.clone(), column.type_name.clone()));
+        let loose = match column.equality {
+            Equality::Enum => None,
+            Equality::BuiltIn if comparable(&column.type_name) => None,
+            Equality::BuiltIn | Equality::Foreign => Some(column.type_name.clone()),
+            Equality::Collation => Some(format!("{} under a nondeterministic collation", column.type_name)),
+        };
+        if let Some(type_name) = loose {
+            return Err(Refusal::FilterType(column.name.clone(), type_name));
         }
         let plain = match column.type_name.as_str() {
             "text" | "varchar" => !value.contains('\0'),
@@ -176,13 +184,16 @@ impl Gate {
 }
 
 fn blind_filter(schema: &str, table: &str, column: &str) -> String {
-    let quote = |name: &str| postgres_protocol::escape::escape_identifier(name);
     format!(
         "DELETEs, and rows that leave the filter, cannot be told: column {column} is not part of the replica \
-         identity; ALTER TABLE {}.{} REPLICA IDENTITY FULL mends it",
-        quote(schema),
-        quote(table)
+         identity; ALTER TABLE {} REPLICA IDENTITY FULL mends it",
+        quote_name(schema, table)
     )
+}
+
+/// The table's name as a statement may hold it.
+fn quote_name(schema: &str, table: &str) -> String {
+    format!("{}.{}", escape_identifier(schema), escape_identifier(table))
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]

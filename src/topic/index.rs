@@ -214,3 +214,6 @@ fn known(row: &Row, index: usize) -> Known<'_> {
         Some(Value::Unchanged) | None => Known::Unknown,
     }
 }
+
+#[cfg(test)]
+mod tests;

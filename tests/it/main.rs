@@ -7,13 +7,26 @@
 mod cluster;
 mod postgres_binaries;
 mod program;
+mod raw;
 mod socket;
 mod walcast;
 
+mod channels;
 mod cluster_tests;
 mod console_page;
+mod error_codes;
+mod filters;
+mod filters_leaving;
+mod filters_random;
 mod first_light;
 mod foreign_clients;
+mod frames;
+mod http;
+mod limits;
+mod positions;
+mod refusals;
+mod settings;
+mod slow_clients;
 mod values;
 mod values_builtin;
 mod values_encoding;

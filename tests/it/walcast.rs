@@ -104,6 +104,13 @@ impl Walcast {
         self.child.id()
     }
 
+    /// Its resident memory in bytes (`VmRSS`, proc(5)).
+    pub fn memory(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
+    }
+
     /// Everything it has logged, one JSON object a line.
     pub fn log(&self) -> String {
         self.log.lock().unwrap().join("\n")
