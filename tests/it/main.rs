@@ -7,6 +7,8 @@
 mod cluster;
 mod postgres_binaries;
 mod program;
+mod proxy;
+mod slot;
 mod socket;
 mod walcast;
 
@@ -14,6 +16,18 @@ mod cluster_tests;
 mod console_page;
 mod first_light;
 mod foreign_clients;
+mod reader_cursors;
+mod reader_ddl;
+mod reader_failover;
+mod reader_faults;
+mod reader_partitions;
+mod reader_progress;
+mod reader_publications;
+mod reader_refusals;
+mod reader_start;
+mod reader_takeover;
+mod reader_timeouts;
+mod reader_transactions;
 mod values;
 mod values_builtin;
 mod values_encoding;
