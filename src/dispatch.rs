@@ -28,8 +28,8 @@ const QUEUE_BYTES: usize = 4 * 1024 * 1024;
 enum Item {
     /// The stream's state changed.
     Readiness(Readiness),
-    /// A session began; with a gap, changes before it may have been missed.
-    Begin { epoch: Epoch, position: Cursor, gap: bool },
+    /// A session began.
+    Begin(Epoch, Cursor),
     /// A transaction, or a piece of one.
     Transaction(Transaction, OwnedSemaphorePermit),
     /// Nothing but log of no interest lies before this position.
@@ -55,10 +55,10 @@ impl Inlet {
         }
     }
 
-    /// A session begins in `epoch`; the first change comes after `position`. With a `gap`, changes between
-    /// the last session and this one may have been missed, and every joined channel is told.
-    pub fn begin(&self, epoch: Epoch, position: Cursor, gap: bool) {
-        let _ = self.items.send(Item::Begin { epoch, position, gap });
+    /// A session begins in `epoch`; the first change comes after `position`. Where changes between the last
+    /// session and this one may have been missed, every joined channel is told.
+    pub fn begin(&self, epoch: Epoch, position: Cursor) {
+        let _ = self.items.send(Item::Begin(epoch, position));
     }
 
     /// The stream's state, as of everything handed over before.
@@ -86,12 +86,28 @@ pub fn acknowledged(dispatched: Lsn, hold_back: Option<Lsn>) -> Lsn {
     hold_back.map_or(dispatched, |lsn| lsn.min(dispatched))
 }
 
+/// How far dispatch has come.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Progress {
+    epoch: Option<Epoch>,
+    dispatched: Lsn,
+}
+
+impl Progress {
+    /// End of the last transaction of `epoch` that was wholly dispatched; 0/0 when there was none. A position of
+    /// another epoch must never be acknowledged: it could lie ahead of what this one has written.
+    #[must_use]
+    pub fn dispatched(&self, epoch: Epoch) -> Lsn {
+        if self.epoch == Some(epoch) { self.dispatched } else { Lsn(0) }
+    }
+}
+
 /// The dispatcher's end of the queue.
 #[derive(Debug)]
 pub struct Dispatcher {
     items: mpsc::UnboundedReceiver<Item>,
     hub: Hub,
-    dispatched: watch::Sender<Lsn>,
+    progress: watch::Sender<Progress>,
     readiness: watch::Sender<Readiness>,
     drain: Duration,
     hits: Vec<Hit>,
@@ -100,8 +116,8 @@ pub struct Dispatcher {
 /// What others watch of the dispatcher.
 #[derive(Clone, Debug)]
 pub struct Watches {
-    /// End of the last transaction that was wholly dispatched.
-    pub dispatched: watch::Receiver<Lsn>,
+    /// How far dispatch has come.
+    pub progress: watch::Receiver<Progress>,
     /// Whether changes are flowing.
     pub readiness: watch::Receiver<Readiness>,
 }
@@ -111,11 +127,11 @@ impl Dispatcher {
     #[must_use]
     pub fn new(hub: Hub, drain: Duration) -> (Self, Inlet, Watches) {
         let (items, queue) = mpsc::unbounded_channel();
-        let (dispatched, dispatched_watch) = watch::channel(Lsn(0));
+        let (progress, progress_watch) = watch::channel(Progress::default());
         let (readiness, readiness_watch) = watch::channel(Readiness::starting());
         let inlet = Inlet { items, budget: Arc::new(Semaphore::new(QUEUE_BYTES)) };
-        let dispatcher = Self { items: queue, hub, dispatched, readiness, drain, hits: Vec::new() };
-        (dispatcher, inlet, Watches { dispatched: dispatched_watch, readiness: readiness_watch })
+        let dispatcher = Self { items: queue, hub, progress, readiness, drain, hits: Vec::new() };
+        (dispatcher, inlet, Watches { progress: progress_watch, readiness: readiness_watch })
     }
 
     /// Runs until every inlet is gone.
@@ -125,33 +141,46 @@ impl Dispatcher {
                 Item::Readiness(readiness) => {
                     self.readiness.send_replace(readiness);
                 }
-                Item::Begin { epoch, position, gap } => {
-                    self.hub.interest().table().begin(epoch, position);
-                    if gap {
-                        self.hub.interrupt();
-                    }
-                }
+                Item::Begin(epoch, position) => self.begin(epoch, position),
                 Item::Transaction(transaction, permit) => {
                     let by_shard = self.route(&transaction);
                     self.hub.deliver(by_shard).await;
                     drop(permit);
                     if let Some(end) = transaction.end {
-                        self.dispatched.send_replace(end);
+                        self.reach(end);
                     }
                 }
-                Item::Idle(wal_end) => {
-                    self.dispatched.send_if_modified(|lsn| {
-                        let further = wal_end > *lsn;
-                        *lsn = wal_end.max(*lsn);
-                        further
-                    });
-                }
+                Item::Idle(wal_end) => self.reach(wal_end),
                 Item::Finish(done) => {
                     self.hub.drain(self.drain).await;
                     let _ = done.send(());
                 }
             }
         }
+    }
+
+    /// A session begins. Nobody moves the slot but its reader: if it begins behind what we dispatched last, it
+    /// was made anew or another process had it meanwhile; and in another epoch the log is another one. Channels
+    /// that are still joined then have a gap.
+    fn begin(&self, epoch: Epoch, position: Cursor) {
+        let known = *self.progress.borrow();
+        self.hub.interest().table().begin(epoch, position);
+        if known.epoch.is_some() && (known.epoch != Some(epoch) || position.commit > known.dispatched) {
+            let (from, to) = (known.dispatched, position.commit);
+            tracing::warn!(%epoch, %from, %to, "changes may have been missed; every joined channel is told");
+            self.hub.interrupt();
+        }
+        let dispatched = known.dispatched(epoch).max(position.commit);
+        self.progress.send_replace(Progress { epoch: Some(epoch), dispatched });
+    }
+
+    /// Everything before `lsn` is dispatched.
+    fn reach(&self, lsn: Lsn) {
+        self.progress.send_if_modified(|progress| {
+            let further = lsn > progress.dispatched;
+            progress.dispatched = lsn.max(progress.dispatched);
+            further
+        });
     }
 
     /// Encodes what anybody wants of a transaction, once for each form in which it is wanted.

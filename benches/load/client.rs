@@ -39,7 +39,7 @@ impl Client {
 
     /// Sends a short text frame, masked with zeros (RFC 6455, section 5.3).
     async fn send(&mut self, text: &str) {
-        let mut frame = vec![0x81, 0x80 | 126];
+        let mut frame = vec![0x81, 0xFE];
         frame.extend_from_slice(&u16::try_from(text.len()).unwrap().to_be_bytes());
         frame.extend_from_slice(&[0; 4]);
         frame.extend_from_slice(text.as_bytes());

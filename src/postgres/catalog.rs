@@ -55,14 +55,17 @@ pub enum Equality {
     Foreign,
 }
 
+// Names are joined, and not cast to regclass, which a role without a right to their schemas may not.
 const TABLE: &str = "select c.oid, c.relkind::text, c.relreplident::text, \
     exists(select from pg_publication_tables where pubname = $3 and schemaname = $1 and tablename = $2), \
-    (select format('%I.%I', pt.schemaname, pt.tablename) from pg_publication_tables pt \
-       where pt.pubname = $3 and (format('%I.%I', pt.schemaname, pt.tablename))::regclass in \
-             (select relid from pg_partition_ancestors(c.oid) where relid <> c.oid) limit 1), \
-    c.relkind = 'p' and exists(select from pg_publication_tables pt where pt.pubname = $3 \
-       and (format('%I.%I', pt.schemaname, pt.tablename))::regclass in \
-           (select relid from pg_partition_tree(c.oid) where relid <> c.oid)) \
+    (select format('%I.%I', pt.schemaname, pt.tablename) from pg_partition_ancestors(c.oid) a \
+       join pg_class ac on ac.oid = a.relid and ac.oid <> c.oid join pg_namespace an on an.oid = ac.relnamespace \
+       join pg_publication_tables pt on pt.schemaname = an.nspname and pt.tablename = ac.relname \
+       where pt.pubname = $3 limit 1), \
+    c.relkind = 'p' and exists(select from pg_partition_tree(c.oid) l \
+       join pg_class lc on lc.oid = l.relid and lc.oid <> c.oid join pg_namespace ln on ln.oid = lc.relnamespace \
+       join pg_publication_tables pt on pt.schemaname = ln.nspname and pt.tablename = lc.relname \
+       where pt.pubname = $3) \
     from pg_class c join pg_namespace n on n.oid = c.relnamespace \
     where n.nspname = $1 and c.relname = $2 and c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')";
 

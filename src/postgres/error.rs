@@ -17,18 +17,19 @@ pub enum Class {
     Bug,
 }
 
-/// An error of the database's edge. Texts never hold row values or secrets.
+/// An error of the database's edge. Texts never hold row values or secrets. They tell all that the clients'
+/// errors say, which are therefore not their sources: a printed chain would say it twice.
 #[derive(Debug, Error)]
 pub enum PostgresError {
     /// An ordinary SQL session failed.
     #[error("the database refused: {}", sql_text(.0))]
-    Sql(#[source] tokio_postgres::Error),
+    Sql(tokio_postgres::Error),
     /// No SQL session could be had.
     #[error("cannot connect to the database: {}", sql_text(.0))]
-    Connect(#[source] tokio_postgres::Error),
+    Connect(tokio_postgres::Error),
     /// The replication session failed.
     #[error("the replication session failed: {0}")]
-    Stream(#[source] PgWireError),
+    Stream(PgWireError),
     /// The replication session ended without an error.
     #[error("the replication session ended")]
     StreamEnded,

@@ -21,6 +21,9 @@ use crate::topic::index::Pattern;
 /// How long a join waits for the stream. Clients give up after 10 s, and would not learn the reason.
 const WAIT: Duration = Duration::from_secs(8);
 
+/// When a join is answered at the latest, whatever the database does.
+const ANSWERED: Duration = Duration::from_secs(9);
+
 /// How long an answer of the catalog serves further joins of the same table, so that a crowd that joins at
 /// once asks once.
 const FRESH: Duration = Duration::from_secs(1);
@@ -51,7 +54,15 @@ impl Gate {
         while let Some(Question { topic, answer }) = questions.recv().await {
             let gate = self.clone();
             tokio::spawn(async move {
-                let verdict = gate.decide(&topic).await;
+                let session = gate.session.clone();
+                let in_time = tokio::time::timeout(ANSWERED, gate.decide(&topic)).await;
+                let verdict = if let Ok(verdict) = in_time {
+                    verdict
+                } else {
+                    tracing::warn!("a join could not be decided: the database did not answer");
+                    session.discard().await;
+                    Err(Refusal::Unavailable("the database did not answer"))
+                };
                 let _ = answer.send(verdict);
             });
         }
@@ -115,6 +126,10 @@ impl Gate {
                 Ok::<_, Refusal>(found.map(Arc::new))
             })
             .await?;
+        if !found.as_ref().is_some_and(|found| found.published) {
+            // What is refused may be mended the moment after; only what may be joined is remembered.
+            self.tables.lock().await.remove(&(schema.to_owned(), table.to_owned()));
+        }
         let Some(found) = found else {
             let client = self.client().await?;
             if !catalog::schema_exists(&client, schema).await.map_err(lost)? {

@@ -1,19 +1,19 @@
 //! The slot task: connects, streams, decodes, hands over, acknowledges, and begins again.
 
 mod backoff;
+mod connecting;
 mod liveness;
 
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use pgwire_replication::{PgWireError, ReplicationClient, ReplicationConfig, ReplicationEvent};
+use pgwire_replication::{PgWireError, ReplicationClient, ReplicationEvent};
 use tokio::sync::watch;
 use tokio_postgres::Config;
-use tokio_postgres::config::Host;
 
-use super::session::{CONNECT_SECONDS, PINNED_OUTPUT, Session};
-use super::setup::{self, APPLICATION_NAME, Prepared, Source};
+use super::session::{CONNECT_SECONDS, Session};
+use super::setup::{self, Prepared, Source};
 use super::{Class, PostgresError, types};
 use crate::change::assembler::Assembler;
 use crate::dispatch::{Inlet, Watches, acknowledged};
@@ -23,14 +23,12 @@ use crate::readiness::{Phase, Readiness};
 use backoff::Backoff;
 use liveness::ShutdownSigns;
 
-/// Events that the crate may buffer. It counts events, not bytes, and a row may be large.
-const BUFFERED_EVENTS: usize = 64;
-
-/// How often the position is reported, unless `wal_sender_timeout` asks for more.
-const STATUS: Duration = Duration::from_secs(1);
-
 /// The prefix of the message that marks where the stream became live.
 const MARKER: &str = "walcast.marker";
+
+/// How long our own statements may take altogether, in seconds; each by itself ends sooner, by the session's
+/// `statement_timeout`, unless the server has vanished.
+const PREPARE_SECONDS: u64 = 30;
 
 /// How long a stop waits for the last acknowledgement to be sent.
 const LAST_ACKNOWLEDGEMENT: Duration = Duration::from_secs(3);
@@ -92,6 +90,8 @@ impl Reader {
             if *self.stop.borrow() {
                 return Ok(());
             }
+            // The SQL session may have died with the stream, and as silently.
+            self.session.discard().await;
             let live = self.watches.readiness.borrow().is_live();
             self.was_live |= live;
             let class = error.class();
@@ -126,65 +126,31 @@ impl Reader {
 
     /// One replication session, from connecting to its end.
     async fn session(&mut self) -> Result<Ended, PostgresError> {
-        let prepared = setup::prepare(&self.session, &self.source).await?;
-        let config = self.replication_config(&prepared);
+        let prepare = setup::prepare(&self.session, &self.source);
+        let prepared = within("preparing publication and slot", PREPARE_SECONDS, prepare).await?;
+        let config = connecting::config(&self.config, &self.source, self.row_bytes, &prepared);
         let mut client = ReplicationClient::connect_gated(config).await.map_err(PostgresError::Stream)?;
         let (epoch, position) =
-            within("opening the replication session", self.open(&mut client, &prepared)).await?;
-        let promoted = self.epoch.is_some_and(|known| known != epoch);
-        let gap = promoted || (self.epoch.is_some() && prepared.slot_is_new);
-        if promoted {
+            within("opening the replication session", CONNECT_SECONDS, self.open(&mut client, &prepared))
+                .await?;
+        if self.epoch.is_some_and(|known| known != epoch) {
             tracing::warn!(%epoch, "the database is another one, or was promoted: a new epoch begins");
             self.last = Cursor::default();
         }
-        if gap {
-            tracing::warn!("changes may have been missed; every joined channel is told");
-        }
         self.epoch = Some(epoch);
-        self.inlet.begin(epoch, Cursor::before(position), gap);
+        self.inlet.begin(epoch, Cursor::before(position));
         let reason = "reading what was written meanwhile".into();
         self.inlet.readiness(Readiness { phase: Phase::CatchingUp, reason });
         tracing::info!(%epoch, %position, slot = self.source.slot, "streaming");
         let marker = format!("{:016x}", fastrand::u64(..));
         self.mark(&marker).await?;
-        let result = self.stream(&mut client, &marker).await;
+        let result = self.stream(&mut client, &marker, epoch).await;
         match &result {
-            Ok(Ended::Stopped) => self.close(&mut client).await,
+            Ok(Ended::Stopped) => self.close(&mut client, epoch).await,
             // Dropping the client ends the session without acknowledging more.
             Err(_) => client.stop(),
         }
         result
-    }
-
-    fn replication_config(&self, prepared: &Prepared) -> ReplicationConfig {
-        let config = &self.config;
-        let host = match config.get_hosts().first() {
-            Some(Host::Tcp(host)) => host.clone(),
-            Some(Host::Unix(path)) => path.to_string_lossy().into_owned(),
-            None => "localhost".into(),
-        };
-        let user = config.get_user().unwrap_or("postgres");
-        let password = config.get_password().map(String::from_utf8_lossy).unwrap_or_default();
-        let database = config.get_dbname().unwrap_or(user);
-        let quote = postgres_protocol::escape::escape_identifier;
-        let quarter = prepared.wal_sender_timeout / 5;
-        let status = if quarter.is_zero() { STATUS } else { STATUS.min(quarter) };
-        let own = config.get_options().unwrap_or_default();
-        ReplicationConfig::new(
-            host,
-            user,
-            password,
-            database,
-            quote(&self.source.slot),
-            quote(&self.source.publication),
-        )
-        .with_port(config.get_ports().first().copied().unwrap_or(5432))
-        .with_status_interval(status)
-        .with_wakeup_interval(status)
-        .with_buffer_size(BUFFERED_EVENTS)
-        .with_max_message_size(self.row_bytes)
-        .with_options(format!("{own} {PINNED_OUTPUT}"))
-        .with_application_name(APPLICATION_NAME)
     }
 
     async fn open(
@@ -205,8 +171,8 @@ impl Reader {
         if position.is_none() {
             let slot = postgres_protocol::escape::escape_identifier(&self.source.slot);
             let sql = format!("CREATE_REPLICATION_SLOT {slot} TEMPORARY LOGICAL pgoutput NOEXPORT_SNAPSHOT");
-            client.simple_query(&sql).await.map_err(PostgresError::Stream)?;
-            position = Some(Lsn(system.xlogpos.as_u64()));
+            let created = client.simple_query(&sql).await.map_err(PostgresError::Stream)?;
+            position = Some(connecting::consistent_point(&created)?);
         }
         client.start().await.map_err(PostgresError::Stream)?;
         client.wait_started().await.map_err(PostgresError::Stream)?;
@@ -215,15 +181,23 @@ impl Reader {
 
     /// Writes a message to the log; when it comes back, everything before it has been dispatched.
     async fn mark(&self, marker: &str) -> Result<(), PostgresError> {
-        let client = self.session.client().await?;
-        let sql = "select pg_logical_emit_message(true, $1, $2)";
-        client.execute(sql, &[&MARKER, &marker]).await.map_err(PostgresError::Sql)?;
-        Ok(())
+        let emit = async {
+            let client = self.session.client().await?;
+            let sql = "select pg_logical_emit_message(true, $1, $2)";
+            client.execute(sql, &[&MARKER, &marker]).await.map_err(PostgresError::Sql)?;
+            Ok(())
+        };
+        within("marking the end of the log", PREPARE_SECONDS, emit).await
     }
 
-    async fn stream(&mut self, client: &mut ReplicationClient, marker: &str) -> Result<Ended, PostgresError> {
+    async fn stream(
+        &mut self,
+        client: &mut ReplicationClient,
+        marker: &str,
+        epoch: Epoch,
+    ) -> Result<Ended, PostgresError> {
         let mut abandoned = pin!(liveness::abandoned(self.session.clone(), self.source.slot.clone()));
-        let mut dispatched = self.watches.dispatched.clone();
+        let mut progress = self.watches.progress.clone();
         let mut stop = self.stop.clone();
         let mut assembler = Assembler::after(self.last);
         let mut signs = ShutdownSigns::default();
@@ -232,8 +206,8 @@ impl Reader {
             let event = tokio::select! {
                 biased;
                 _ = stop.wait_for(|stop| *stop) => return Ok(Ended::Stopped),
-                _ = dispatched.changed() => {
-                    let lsn = acknowledged(*dispatched.borrow_and_update(), None);
+                _ = progress.changed() => {
+                    let lsn = acknowledged(progress.borrow_and_update().dispatched(epoch), None);
                     client.update_applied_lsn(pgwire_replication::Lsn::from_u64(lsn.0));
                     continue;
                 }
@@ -309,7 +283,8 @@ impl Reader {
             return Ok(());
         }
         let known = oids.iter().all(|oid| assembler.knows_type(*oid));
-        match async { types::look_up(&*self.session.client().await?, oids).await }.await {
+        let look_up = async { types::look_up(&*self.session.client().await?, oids).await };
+        match within("asking for types", PREPARE_SECONDS, look_up).await {
             Ok(explained) => assembler.learn_types(explained.types, explained.at),
             Err(error) if known => tracing::debug!(%error, "types could not be asked again"),
             Err(error) => return Err(error),
@@ -322,24 +297,38 @@ impl Reader {
             PgWireError::MessageTooLarge { payload_bytes, .. } => {
                 PostgresError::RowTooLarge { bytes: payload_bytes, limit: self.row_bytes }
             }
+            // A change is decoded with the catalog of its time (PostgreSQL manual, 49.2 Logical Decoding Concepts).
+            PgWireError::Server(text) if text.contains("publication") && text.contains("SQLSTATE 42704") => {
+                PostgresError::Operator(format!(
+                    "the slot {slot:?} holds changes from before the publication {publication:?} was made, and cannot \
+                     decode them ({text}); to give them up, run SELECT pg_drop_replication_slot('{slot}') and restart",
+                    slot = self.source.slot,
+                    publication = self.source.publication,
+                ))
+            }
             error => PostgresError::Stream(error),
         }
     }
 
     /// Ends in order: sockets first, then the last acknowledgement, and only then the session. Stopping the
     /// crate's client does not send what is pending, so that this waits for it.
-    async fn close(&self, client: &mut ReplicationClient) {
+    async fn close(&self, client: &mut ReplicationClient, epoch: Epoch) {
         self.inlet.finish().await;
-        let last = acknowledged(*self.watches.dispatched.borrow(), None);
+        let last = acknowledged(self.watches.progress.borrow().dispatched(epoch), None);
         client.update_applied_lsn(pgwire_replication::Lsn::from_u64(last.0));
         let metrics = client.metrics();
         let sent = async {
             while metrics.last_applied_lsn().as_u64() < last.0 {
                 // Events that still arrive are dropped: they come again to whoever reads the slot next.
-                let _ = tokio::time::timeout(Duration::from_millis(20), client.recv()).await;
+                if let Ok(Ok(None) | Err(_)) =
+                    tokio::time::timeout(Duration::from_millis(20), client.recv()).await
+                {
+                    return false;
+                }
             }
+            true
         };
-        if tokio::time::timeout(LAST_ACKNOWLEDGEMENT, sent).await.is_err() {
+        if !tokio::time::timeout(LAST_ACKNOWLEDGEMENT, sent).await.unwrap_or(false) {
             tracing::warn!("the last acknowledgement could not be sent; those changes will come again");
         }
         let _ = tokio::time::timeout(LAST_ACKNOWLEDGEMENT, client.shutdown()).await;
@@ -358,9 +347,10 @@ async fn stopped_before_session(stop: &mut watch::Receiver<bool>, watches: &Watc
 
 async fn within<T>(
     what: &'static str,
+    seconds: u64,
     step: impl Future<Output = Result<T, PostgresError>>,
 ) -> Result<T, PostgresError> {
-    tokio::time::timeout(Duration::from_secs(CONNECT_SECONDS), step)
+    tokio::time::timeout(Duration::from_secs(seconds), step)
         .await
-        .unwrap_or(Err(PostgresError::Timeout { what, seconds: CONNECT_SECONDS }))
+        .unwrap_or(Err(PostgresError::Timeout { what, seconds }))
 }

@@ -66,4 +66,10 @@ impl Session {
         *slot = Some(Arc::clone(&client));
         Ok(client)
     }
+
+    /// Lets go of the client there is, so that the next call connects: a connection whose other end vanished
+    /// without a word looks alive, and its queries are never answered.
+    pub async fn discard(&self) {
+        self.client.lock().await.take();
+    }
 }

@@ -37,8 +37,6 @@ pub struct Prepared {
     /// The database has no encoding (`SQL_ASCII`): its bytes need not be UTF-8, and a conversion would fail in
     /// the server, at the same row again and again.
     pub sql_ascii: bool,
-    /// The slot was created now: what was written before is not in it.
-    pub slot_is_new: bool,
     /// Where a permanent slot goes on; `None` for a temporary one, which the session creates itself.
     pub slot_position: Option<Lsn>,
 }
@@ -51,11 +49,9 @@ pub async fn prepare(session: &Session, source: &Source) -> Result<Prepared, Pos
     let client = session.client().await?;
     let (wal_sender_timeout, sql_ascii) = check_server(&client).await?;
     let created = ensure_publication(&client, source).await?;
-    if source.temporary {
-        return Ok(Prepared { wal_sender_timeout, sql_ascii, slot_is_new: true, slot_position: None });
-    }
-    let (position, slot_is_new) = ensure_slot(&client, source, created).await?;
-    Ok(Prepared { wal_sender_timeout, sql_ascii, slot_is_new, slot_position: Some(position) })
+    let slot_position =
+        if source.temporary { None } else { Some(ensure_slot(&client, source, created).await?) };
+    Ok(Prepared { wal_sender_timeout, sql_ascii, slot_position })
 }
 
 const SERVER: &str = "select current_setting('server_version_num')::int, current_setting('wal_level'), \
@@ -116,13 +112,37 @@ async fn managed_replication(client: &Client) -> Result<bool, PostgresError> {
 
 /// Whether `synchronous_standby_names` (PostgreSQL manual, 20.6.2) would choose a walsender of this name.
 fn matches_synchronous(setting: &str, name: &str) -> bool {
-    let mut list = setting.trim();
-    if let Some((_, inner)) = list.split_once('(') {
-        list = inner.trim_end().trim_end_matches(')');
+    let mut names: Vec<String> = Vec::new();
+    let mut rest = setting.chars().peekable();
+    while let Some(first) = rest.next() {
+        match first {
+            '"' => {
+                let mut quoted = String::new();
+                while let Some(char) = rest.next() {
+                    // A doubled quote stands for one.
+                    if char == '"' && rest.next_if_eq(&'"').is_none() {
+                        break;
+                    }
+                    quoted.push(char);
+                }
+                names.push(quoted);
+            }
+            // What came before is the method and the number.
+            '(' => names.clear(),
+            ')' | ',' => {}
+            char if char.is_whitespace() => {}
+            char => {
+                let mut plain = String::from(char);
+                while let Some(char) = rest.next_if(|char| !char.is_whitespace() && !",()\"".contains(*char))
+                {
+                    plain.push(char);
+                }
+                names.push(plain);
+            }
+        }
     }
-    list.split(',')
-        .map(|entry| entry.trim().trim_matches('"'))
-        .any(|entry| entry == "*" || entry.eq_ignore_ascii_case(name))
+    // Postgres lets a quoted asterisk match everything, too.
+    names.iter().any(|entry| entry == "*" || entry.eq_ignore_ascii_case(name))
 }
 
 /// Makes sure that the publication exists; `true` when it was created now.
@@ -156,8 +176,9 @@ async fn ensure_publication(client: &Client, source: &Source) -> Result<bool, Po
             for table in tables.iter().filter(|table| !table.identified) {
                 tracing::warn!(
                     table = table.name,
-                    "left out of the publication: it has no primary key, and publishing it would make its UPDATEs and \
-                     DELETEs fail; give it a key or REPLICA IDENTITY FULL, then ALTER PUBLICATION .. ADD TABLE"
+                    "left out of the publication: it, or a partition of it, has no replica identity, and publishing it \
+                     would make its UPDATEs and DELETEs fail; give it a primary key or REPLICA IDENTITY FULL, then \
+                     ALTER PUBLICATION .. ADD TABLE"
                 );
             }
             Ok(true)
@@ -175,18 +196,27 @@ async fn ensure_publication(client: &Client, source: &Source) -> Result<bool, Po
 struct OwnTable {
     /// Quoted and qualified.
     name: String,
-    /// Updates and deletes can be published: it has a key, or FULL.
+    /// Its updates and deletes can be published. For a partitioned table that is a matter of its partitions:
+    /// none inherits the root's `REPLICA IDENTITY`.
     identified: bool,
 }
 
+// Postgres refuses an UPDATE by the identity of the table that holds the row (its function
+// CheckCmdReplicaIdentity), and takes no deferrable key for one.
+const OWN_TABLES: &str = "with identity(relid, found) as ( \
+      select c.oid, c.relreplident = 'f' or exists(select from pg_index i where i.indrelid = c.oid \
+          and i.indimmediate and i.indisvalid and case c.relreplident when 'd' then i.indisprimary \
+          when 'i' then i.indisreplident else false end) \
+      from pg_class c where c.relkind in ('r', 'p')) \
+    select format('%I.%I', n.nspname, c.relname), coalesce( \
+        (select bool_and(leaf.found) from pg_partition_tree(c.oid) t join identity leaf on leaf.relid = t.relid \
+         where t.isleaf and c.relkind = 'p'), own.found) \
+    from pg_class c join pg_namespace n on n.oid = c.relnamespace join identity own on own.relid = c.oid \
+    where c.relkind in ('r', 'p') and c.relpersistence = 'p' and not c.relispartition \
+      and n.nspname not in ('pg_catalog', 'information_schema') and n.nspname !~ '^pg_' order by 1";
+
 async fn own_tables(client: &Client) -> Result<Vec<OwnTable>, PostgresError> {
-    let sql = "select format('%I.%I', n.nspname, c.relname), c.relreplident = 'f' or exists(select from pg_index i \
-                 where i.indrelid = c.oid and case c.relreplident when 'd' then i.indisprimary \
-                       when 'i' then i.indisreplident else false end) \
-               from pg_class c join pg_namespace n on n.oid = c.relnamespace \
-               where c.relkind in ('r', 'p') and c.relpersistence = 'p' and not c.relispartition \
-                 and n.nspname not in ('pg_catalog', 'information_schema') and n.nspname !~ '^pg_' order by 1";
-    let rows = client.query(sql, &[]).await.map_err(PostgresError::Sql)?;
+    let rows = client.query(OWN_TABLES, &[]).await.map_err(PostgresError::Sql)?;
     Ok(rows.iter().map(|row| OwnTable { name: row.get(0), identified: row.get(1) }).collect())
 }
 
@@ -209,12 +239,12 @@ fn creation(publication: &str, tables: &[OwnTable]) -> String {
 const SLOT: &str = "select plugin::text, database::text, current_database()::text, temporary, wal_status::text, \
     confirmed_flush_lsn::text, active_pid from pg_replication_slots where slot_name = $1";
 
-/// Makes sure that the permanent slot exists, and returns where it goes on and whether it was created now.
+/// Makes sure that the permanent slot exists, and returns where it goes on.
 async fn ensure_slot(
     client: &Client,
     source: &Source,
     publication_is_new: bool,
-) -> Result<(Lsn, bool), PostgresError> {
+) -> Result<Lsn, PostgresError> {
     let slot = &source.slot;
     let Some(row) = client.query_opt(SLOT, &[slot]).await.map_err(PostgresError::Sql)? else {
         let created = client
@@ -222,7 +252,7 @@ async fn ensure_slot(
             .await
             .map_err(PostgresError::Sql)?;
         tracing::info!(slot, "created the replication slot");
-        return Ok((position(created.get(0))?, true));
+        return position(created.get(0));
     };
     let (plugin, database, here): (Option<String>, Option<String>, String) =
         (row.get(0), row.get(1), row.get(2));
@@ -256,7 +286,7 @@ async fn ensure_slot(
             "the slot {slot:?} is another session's temporary slot; choose another name"
         ));
     }
-    Ok((position(confirmed.as_deref().unwrap_or("0/0"))?, false))
+    position(confirmed.as_deref().unwrap_or("0/0"))
 }
 
 fn position(text: &str) -> Result<Lsn, PostgresError> {
@@ -274,12 +304,32 @@ mod tests {
 
     #[test]
     fn synchronous_standby_names_that_would_choose_us_are_seen() {
-        for setting in
-            ["*", "walcast", "a, Walcast", "FIRST 1 (a, \"walcast\")", "ANY 2 (*)", "2 (a, walcast)"]
-        {
+        for setting in [
+            "*",
+            "walcast",
+            " a ,\nWalcast\t",
+            "FIRST 1 (a, \"walcast\")",
+            "any 2(*)",
+            "2 (a, walcast)",
+            "2(walcast)",
+            "walcast, \"s(1\"",
+            "\"a,b\", walcast",
+            "\"say \"\"(hi)\"\"\", walcast",
+            "\"*\"",
+        ] {
             assert!(matches_synchronous(setting, "walcast"), "{setting}");
         }
-        for setting in ["", "standby1", "FIRST 1 (a, b)", "walcast2"] {
+        for setting in [
+            "",
+            "standby1",
+            "FIRST 1 (a, b)",
+            "walcast2",
+            "\"walcast \"",
+            "\"a, walcast\"",
+            "\"walcast\"\"\"",
+            "\"x(walcast)\", b",
+            "\"**\"",
+        ] {
             assert!(!matches_synchronous(setting, "walcast"), "{setting}");
         }
     }

@@ -75,11 +75,6 @@ impl SharedCluster {
         &self.cluster
     }
 
-    /// The major version.
-    pub const fn major(&self) -> u16 {
-        self.cluster.binaries().version().major
-    }
-
     /// An empty database for one test.
     pub async fn database(&'static self) -> Database {
         self.database_with("").await

@@ -2,12 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(unreachable_pub, reason = "nothing outside of this binary sees its items")]
-#![allow(clippy::print_stderr, reason = "a failing run explains itself")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a failing run explains itself")]
 
 mod cluster;
 mod postgres_binaries;
 mod program;
+mod proxy;
 mod raw;
+mod slot;
 mod socket;
 mod walcast;
 
@@ -24,6 +26,18 @@ mod frames;
 mod http;
 mod limits;
 mod positions;
+mod reader_cursors;
+mod reader_ddl;
+mod reader_failover;
+mod reader_faults;
+mod reader_partitions;
+mod reader_progress;
+mod reader_publications;
+mod reader_refusals;
+mod reader_start;
+mod reader_takeover;
+mod reader_timeouts;
+mod reader_transactions;
 mod refusals;
 mod settings;
 mod slow_clients;

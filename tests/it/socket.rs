@@ -109,6 +109,16 @@ impl Socket {
         reply["response"]["reason"].as_str().unwrap().to_owned()
     }
 
+    /// Waits until the channel is told that changes may have been missed; whatever comes before is skipped.
+    pub async fn interrupted(&mut self, topic: &str) {
+        loop {
+            let frame = self.frame().await;
+            if frame[2] == topic && frame[3] == "phx_error" {
+                return;
+            }
+        }
+    }
+
     /// The payload of the next change, as its typed frame tells it; the `*` twin before it must say the same.
     pub async fn change(&mut self) -> Value {
         self.change_on().await.1

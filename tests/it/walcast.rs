@@ -23,6 +23,8 @@ pub struct Walcast {
     child: Child,
     address: SocketAddr,
     log: Arc<Mutex<Vec<String>>>,
+    /// Ends when the program has closed its log.
+    reading: Option<std::thread::JoinHandle<()>>,
 }
 
 /// A command with nothing of the caller's environment that could be a setting.
@@ -69,7 +71,7 @@ impl Walcast {
         let (found, address) = mpsc::channel();
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let kept = Arc::clone(&log);
-        std::thread::spawn(move || {
+        let reading = std::thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
                 let entry: Value = serde_json::from_str(&line).unwrap_or_default();
                 if entry["message"] == "listening" {
@@ -79,10 +81,10 @@ impl Walcast {
             }
         });
         let address = address.recv_timeout(PATIENCE);
-        let mut walcast = Self { child, address: ([127, 0, 0, 1], 0).into(), log };
+        let mut walcast = Self { child, address: ([127, 0, 0, 1], 0).into(), log, reading: Some(reading) };
         match address {
             Ok(address) => walcast.address = address,
-            Err(_) => panic!("walcast does not listen:\n{}", walcast.log()),
+            Err(_timeout) => panic!("walcast does not listen:\n{}", walcast.log()),
         }
         walcast
     }
@@ -173,6 +175,14 @@ impl Walcast {
     pub fn stop(mut self) -> ExitStatus {
         self.signal(Signal::SIGTERM);
         self.wait()
+    }
+
+    /// Waits until it has given up by itself, and returns everything it printed.
+    pub fn gives_up(mut self) -> String {
+        let status = self.wait();
+        self.reading.take().unwrap().join().unwrap();
+        assert_eq!(status.code(), Some(1), "it should have failed; the log:\n{}", self.log());
+        self.log()
     }
 
     /// Waits for its end.

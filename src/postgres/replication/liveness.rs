@@ -7,7 +7,7 @@ use crate::postgres::PostgresError;
 use crate::postgres::session::Session;
 
 /// How often the server is asked whether somebody reads the slot.
-const ASK: Duration = Duration::from_secs(10);
+const ASK: Duration = Duration::from_secs(5);
 
 /// Recognises a server that shuts down: it waits for us with keepalives that each ask for a reply, many
 /// in a row, and would wait as long as we hold acknowledgements back.
@@ -42,8 +42,12 @@ pub(super) async fn abandoned(session: Session, slot: String) -> PostgresError {
     let mut suspected = false;
     loop {
         tokio::time::sleep(ASK).await;
-        // A server that cannot be asked shows itself on the stream, or comes back.
-        let Ok(active) = slot_is_active(&session, &slot).await else { continue };
+        // The SQL session may have died as silently as the stream: the next question takes another one. A server
+        // that cannot be asked shows itself on the stream, or comes back.
+        let Ok(active) = slot_is_active(&session, &slot).await else {
+            session.discard().await;
+            continue;
+        };
         if !active && std::mem::replace(&mut suspected, true) {
             return PostgresError::Abandoned;
         }

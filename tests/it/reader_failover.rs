@@ -1,0 +1,104 @@
+//! Faults of the network between us and Postgres, and a Postgres that is suddenly another one.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::cluster;
+use crate::proxy::Proxy;
+use crate::slot::{Slot, as_role, id, written};
+use crate::socket::Socket;
+use crate::walcast::Walcast;
+
+#[tokio::test]
+async fn connections_that_die_without_a_word_are_noticed_and_replaced() {
+    let shared = cluster::shared(15);
+    let database = shared.database().await;
+    let client = database.connect().await;
+    // The server gives a silent reader up soon.
+    client
+        .batch_execute(&format!(
+            "alter database {} set wal_sender_timeout = '2s'; create table t (id int primary key); \
+             create table u (id int primary key)",
+            database.name()
+        ))
+        .await
+        .unwrap();
+    let slot = Slot::new(database.connect().await);
+    let proxy = Proxy::to(shared.cluster().port());
+    let url = proxy.url(&database.url());
+    let settings =
+        [("WALCAST__REPLICATION__SLOT", slot.name.as_str()), ("WALCAST__LIMITS__IDLE_SECONDS", "600")];
+    let walcast = Walcast::spawn(&url, &settings);
+    walcast.wait_for_status("live").await;
+    let mut socket = Socket::connect(&walcast).await;
+    socket.joined("realtime:public:t", json!({})).await;
+    client.batch_execute("insert into t values (1)").await.unwrap();
+    assert_eq!(id(&socket.change().await), 1);
+
+    let dead = slot.walsender().await;
+    proxy.freeze();
+    client.batch_execute("insert into t values (2)").await.unwrap();
+    // Whatever the answer is, a client does not wait for it until it gives up by itself, after 10 s.
+    let begun = Instant::now();
+    let mut other = Socket::connect(&walcast).await;
+    let reason = other.refused("realtime:public:u", json!({})).await;
+    assert!(reason.starts_with("Unavailable: "), "{reason}");
+    assert!(begun.elapsed() < Duration::from_secs(10), "{reason} after {:?}", begun.elapsed());
+    while slot.walsender().await.is_none_or(|pid| Some(pid) == dead) {
+        assert!(begun.elapsed() < Duration::from_secs(60), "nobody reads again:\n{}", walcast.log());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(id(&socket.change().await), 2);
+    walcast.wait_for_status("live").await;
+    other.joined("realtime:public:u", json!({})).await;
+}
+
+#[tokio::test]
+async fn another_server_behind_the_same_address_is_another_epoch_and_its_log_is_not_skipped() {
+    // What two servers have in common after a failover: database, role, tables.
+    let name = format!("failover_{}", std::process::id());
+    let (old, new) = (cluster::shared(18).cluster(), cluster::shared(15).cluster());
+    let mut clients = Vec::new();
+    for server in [old, new] {
+        let admin = cluster::connect(&server.url("postgres")).await;
+        admin.batch_execute(&format!("create role {name} superuser login password 'p'")).await.unwrap();
+        admin.batch_execute(&format!("create database {name}")).await.unwrap();
+        let client = cluster::connect(&server.url(&name)).await;
+        client.batch_execute("create table t (id int primary key)").await.unwrap();
+        clients.push(client);
+    }
+    let slot = Slot::new(cluster::connect(&new.url(&name)).await);
+    let proxy = Proxy::to(old.port());
+    let url = as_role(&proxy.url(&old.url(&name)), &name, "p");
+    let settings = [("WALCAST__REPLICATION__SLOT", slot.name.as_str())];
+    let walcast = Walcast::spawn(&url, &settings);
+    walcast.wait_for_status("live").await;
+    // The old server is far ahead: its positions would acknowledge what the new one has not written yet.
+    while written(&clients[0]).await.0 < written(&clients[1]).await.0 + (256 << 20) {
+        clients[0]
+            .batch_execute("insert into t select coalesce(max(id), 0) + 1 from t; select pg_switch_wal()")
+            .await
+            .unwrap();
+    }
+    let epoch = walcast.ready().await["epoch"].clone();
+    let mut socket = Socket::connect(&walcast).await;
+    assert_eq!(socket.joined("realtime:public:t", json!({})).await["epoch"], epoch);
+    clients[0].batch_execute("insert into t values (1000)").await.unwrap();
+    while id(&socket.change().await) != 1000 {}
+
+    proxy.lead_to(new.port());
+    socket.interrupted("realtime:public:t").await;
+    let joined = socket.joined("realtime:public:t", json!({})).await;
+    assert_ne!(joined["epoch"], epoch);
+    clients[1].batch_execute("insert into t values (1)").await.unwrap();
+    assert_eq!(id(&socket.change().await), 1);
+    assert!(walcast.stop().success());
+    let (confirmed, written) = (slot.confirmed().await, written(&clients[1]).await);
+    assert!(confirmed <= written, "{confirmed} is acknowledged where {written} is the end of the log");
+    assert_eq!(slot.peek("walcast").await, Vec::<serde_json::Value>::new());
+
+    // Both outlive the test, unlike the databases of others.
+    clients[1].execute("select pg_drop_replication_slot($1)", &[&slot.name]).await.unwrap();
+    clients[0].execute("select pg_drop_replication_slot($1)", &[&slot.name]).await.unwrap();
+}
