@@ -82,10 +82,8 @@ impl Walcast {
         });
         let address = address.recv_timeout(PATIENCE);
         let mut walcast = Self { child, address: ([127, 0, 0, 1], 0).into(), log, reading: Some(reading) };
-        match address {
-            Ok(address) => walcast.address = address,
-            Err(_timeout) => panic!("walcast does not listen:\n{}", walcast.log()),
-        }
+        let Ok(address) = address else { panic!("walcast does not listen:\n{}", walcast.log()) };
+        walcast.address = address;
         walcast
     }
 
