@@ -17,6 +17,18 @@ async fn ids(client: &Client) -> BTreeSet<i64> {
     rows.iter().map(|row| row.get(0)).collect()
 }
 
+/// Waits until whatever ends now has ended: a commit is in the log, and can be told, shortly before any snapshot
+/// sees it.
+async fn committed_is_visible(client: &Client) {
+    let next = "select pg_snapshot_xmax(pg_current_snapshot())::text::int8";
+    let next: i64 = client.query_one(next, &[]).await.unwrap().get(0);
+    let oldest = "select pg_snapshot_xmin(pg_current_snapshot())::text::int8";
+    until("older transactions have ended", async || {
+        client.query_one(oldest, &[]).await.unwrap().get::<_, i64>(0) >= next
+    })
+    .await;
+}
+
 /// Inserts rows, one for each transaction, until it is told to stop.
 async fn write(client: Client, mut stop: tokio::sync::oneshot::Receiver<()>) {
     while stop.try_recv().is_err() {
@@ -58,6 +70,7 @@ async fn the_second_process_takes_over_and_its_clients_miss_nothing() {
                 reading.signal(signal);
             });
             // What lies before its position it can ask for, what lies behind it is told.
+            committed_is_visible(&client).await;
             let seen = ids(&client).await;
             waiting.wait_for_status("live").await;
             let mut told = second.changes(20).await;
@@ -67,6 +80,8 @@ async fn the_second_process_takes_over_and_its_clients_miss_nothing() {
             while told.last().map(id) < Some(end) {
                 told.push(second.change().await);
             }
+            // The writer's row with the number before it may be committed, and told, a little later.
+            told.extend(second.changes(20).await);
             assert_cursors_grow(&told);
             assert!(cursor(&told[0]) > position(&response));
             let known: BTreeSet<i64> = seen.into_iter().chain(told.iter().map(id)).collect();
