@@ -117,10 +117,17 @@ async fn a_server_that_restarts_is_not_kept_waiting_and_nothing_is_lost() {
             let begun = Instant::now();
             cluster.stop_server(shutdown).unwrap();
             assert!(begun.elapsed() < Duration::from_secs(4), "{shutdown:?} took {:?}", begun.elapsed());
-            assert_eq!(id(&socket.change().await), next);
+            // A fast shutdown lets the walsender say everything first; an immediate one may cut it off before.
+            let told_before = matches!(shutdown, Shutdown::Fast);
+            if told_before {
+                assert_eq!(id(&socket.change().await), next);
+            }
             walcast.wait_for_status("reconnecting").await;
             assert_eq!(walcast.ready().await["http"], 503);
             cluster.start_server().unwrap();
+            if !told_before {
+                assert_eq!(id(&socket.change().await), next);
+            }
             let client = cluster::connect(&url).await;
             client.batch_execute("commit prepared 'p'").await.unwrap();
             assert_eq!(id(&socket.change().await), next + 1);

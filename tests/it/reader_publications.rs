@@ -40,7 +40,7 @@ async fn rows_and_columns_that_are_not_published_are_not_told() {
         let reason = socket.refused("realtime:public:not_there", json!({})).await;
         assert_eq!(
             reason,
-            "TableNotPublished: public.not_there is not published; run ALTER PUBLICATION \"walcast\" ADD TABLE public.not_there"
+            "TableNotPublished: public.not_there is not published; run ALTER PUBLICATION \"walcast\" ADD TABLE \"public\".\"not_there\""
         );
         client
             .batch_execute(
