@@ -289,6 +289,17 @@ async fn ensure_slot(
     position(confirmed.as_deref().unwrap_or("0/0"))
 }
 
+/// Up to where a slot is confirmed; `None` when there is no such slot.
+///
+/// # Errors
+/// When the session breaks.
+pub async fn confirmed(session: &Session, slot: &str) -> Result<Option<Lsn>, PostgresError> {
+    let client = session.client().await?;
+    let sql = "select confirmed_flush_lsn::text from pg_replication_slots where slot_name = $1";
+    let row = client.query_opt(sql, &[&slot]).await.map_err(PostgresError::Sql)?;
+    row.and_then(|row| row.get::<_, Option<String>>(0)).map(|text| position(&text)).transpose()
+}
+
 fn position(text: &str) -> Result<Lsn, PostgresError> {
     text.parse()
         .map_err(|error| PostgresError::Operator(format!("the slot's position cannot be read: {error}")))
