@@ -70,6 +70,15 @@ impl Slot {
         .await;
     }
 
+    /// How many inserted rows nobody has acknowledged yet.
+    pub async fn peek_inserts(&self, publication: &str) -> i64 {
+        let sql = "select count(*) filter (where get_byte(data, 0) = ascii('I')) \
+                   from pg_logical_slot_peek_binary_changes($1, null, null, \
+                   'proto_version', '1', 'publication_names', $2)";
+        let quoted = postgres_protocol::escape::escape_identifier(publication);
+        self.client.query_one(sql, &[&self.name, &quoted]).await.unwrap().get(0)
+    }
+
     /// The payloads of the changes that nobody has acknowledged yet, made by our own decoder from a look into
     /// the slot that takes nothing out of it. Nobody may read it meanwhile.
     pub async fn peek(&self, publication: &str) -> Vec<Value> {
