@@ -40,8 +40,8 @@ pub enum ServerError {
         source: std::io::Error,
     },
     /// Threads cannot be had.
-    #[error("cannot start the shards")]
-    Shards(#[source] std::io::Error),
+    #[error("cannot start the shards and the reader")]
+    Threads(#[source] std::io::Error),
     /// The reader of the slot ended.
     #[error("the reader of the slot ended")]
     Reader(#[source] PostgresError),
@@ -79,7 +79,7 @@ impl Server {
 
         let (gate, questions) = mpsc::channel(QUESTIONS);
         let shards = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let hub = Hub::start(shards, rules(settings), &gate).map_err(ServerError::Shards)?;
+        let hub = Hub::start(shards, rules(settings), &gate).map_err(ServerError::Threads)?;
         let drain = settings.shutdown.drain;
         let (dispatcher, inlet, watches) = Dispatcher::new(hub.clone(), drain);
         tokio::spawn(dispatcher.run());
@@ -114,7 +114,12 @@ impl Server {
         };
         tracing::info!(%address, "listening");
         let http = tokio::spawn(http::serve(listener, app, stopped));
-        Ok(Self { address, readiness, stop, hub, drain, reader: tokio::spawn(reader.run()), http })
+        // The reader and the crate's task in front of it hand over row by row: on one thread of their own they
+        // take turns, where a shared runtime would wake a thread for every few rows.
+        let own = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let own = own.map_err(ServerError::Threads)?;
+        let reader = tokio::task::spawn_blocking(move || own.block_on(reader.run()));
+        Ok(Self { address, readiness, stop, hub, drain, reader, http })
     }
 
     /// The address that was bound.
