@@ -109,16 +109,16 @@ async fn a_publication_may_name_schemas_and_events_and_change_while_it_is_read()
             )
             .await
             .unwrap();
-        // The catalog's answer is kept for a second.
         let mut late = Socket::connect(&walcast).await;
-        until("b can be joined", async || late.join("realtime:public:b", json!({})).await["status"] == "ok")
-            .await;
+        late.joined("realtime:public:b", json!({})).await;
         late.joined("realtime:s:late", json!({})).await;
         client.batch_execute("insert into b values (6); insert into s.late values (7)").await.unwrap();
-        let ids = |changes: Vec<Value>| {
-            changes.iter().map(|change| change["record"]["id"].clone()).collect::<Vec<_>>()
-        };
-        assert_eq!(ids(late.changes(2).await), [6, 7], "on {major}");
+        // The catalog may know of a table before the stream has come to its first rows.
+        let mut ids = Vec::new();
+        while ids.last() != Some(&7) {
+            ids.push(late.change().await["record"]["id"].as_i64().unwrap());
+        }
+        assert!([4, 5, 6, 7].ends_with(&ids) && ids.len() >= 2, "{ids:?} on {major}");
         let told = socket.changes(3).await;
         let events: Vec<&str> = told.iter().map(|change| change["type"].as_str().unwrap()).collect();
         assert_eq!(events, ["INSERT", "INSERT", "DELETE"], "on {major}");
