@@ -6,7 +6,7 @@ use crate::cluster;
 use crate::postgres_binaries::majors;
 use crate::slot::assert_cursors_grow;
 use crate::socket::Socket;
-use crate::walcast::{Walcast, until};
+use crate::walcast::Walcast;
 
 /// Row filters, column lists and schemas came with Postgres 15.
 fn majors_with_filters() -> impl Iterator<Item = u16> {
