@@ -49,11 +49,6 @@ pub struct Reader {
     was_live: bool,
 }
 
-/// How a session ended without an error.
-enum Ended {
-    Stopped,
-}
-
 impl Reader {
     /// A reader of `source` in the database of `config`.
     #[must_use]
@@ -82,7 +77,7 @@ impl Reader {
             let error = tokio::select! {
                 // Only an idle wait is cut off here: a session sees the stop itself, to end in order.
                 ended = self.session() => match ended {
-                    Ok(Ended::Stopped) => return Ok(()),
+                    Ok(()) => return Ok(()),
                     Err(error) => error,
                 },
                 () = stopped_before_session(&mut stop, &watches) => return Ok(()),
@@ -124,8 +119,8 @@ impl Reader {
         }
     }
 
-    /// One replication session, from connecting to its end.
-    async fn session(&mut self) -> Result<Ended, PostgresError> {
+    /// One replication session, from connecting to its end; without an error it ends only when told to stop.
+    async fn session(&mut self) -> Result<(), PostgresError> {
         let prepare = setup::prepare(&self.session, &self.source);
         let prepared = within("preparing publication and slot", PREPARE_SECONDS, prepare).await?;
         let config = connecting::config(&self.config, &self.source, self.row_bytes, &prepared);
@@ -146,7 +141,7 @@ impl Reader {
         self.mark(&marker).await?;
         let result = self.stream(&mut client, &marker, epoch).await;
         match &result {
-            Ok(Ended::Stopped) => self.close(&mut client, epoch).await,
+            Ok(()) => self.close(&mut client, epoch).await,
             // Dropping the client ends the session without acknowledging more.
             Err(_) => client.stop(),
         }
@@ -195,7 +190,7 @@ impl Reader {
         client: &mut ReplicationClient,
         marker: &str,
         epoch: Epoch,
-    ) -> Result<Ended, PostgresError> {
+    ) -> Result<(), PostgresError> {
         let mut abandoned = pin!(liveness::abandoned(self.session.clone(), self.source.slot.clone()));
         let mut progress = self.watches.progress.clone();
         let mut stop = self.stop.clone();
@@ -205,7 +200,7 @@ impl Reader {
         loop {
             let event = tokio::select! {
                 biased;
-                _ = stop.wait_for(|stop| *stop) => return Ok(Ended::Stopped),
+                _ = stop.wait_for(|stop| *stop) => return Ok(()),
                 _ = progress.changed() => {
                     let lsn = acknowledged(progress.borrow_and_update().dispatched(epoch), None);
                     client.update_applied_lsn(pgwire_replication::Lsn::from_u64(lsn.0));

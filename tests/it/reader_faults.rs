@@ -199,3 +199,25 @@ async fn a_broken_sql_session_costs_no_event_and_no_join() {
         .await;
     }
 }
+
+#[tokio::test]
+async fn a_row_over_the_limit_is_named_and_stays_in_the_slot() {
+    let database = cluster::shared(18).database().await;
+    let client = database.connect().await;
+    client.batch_execute("create table t (id int primary key, body text)").await.unwrap();
+    let slot = Slot::new(database.connect().await);
+    let small =
+        [("WALCAST__REPLICATION__SLOT", slot.name.as_str()), ("WALCAST__LIMITS__ROW_BYTES", "100000")];
+    let walcast = Walcast::serve(&database, &small).await;
+    client.batch_execute("insert into t values (1, repeat('x', 200000))").await.unwrap();
+    walcast.wait_for_log("is over limits.row_bytes (100000)").await;
+    walcast.wait_for_status("reconnecting").await;
+    let ready = walcast.ready().await;
+    assert_eq!(ready["http"], 503);
+    assert!(ready["reason"].as_str().unwrap().contains("is over limits.row_bytes (100000)"), "{ready}");
+    // Nothing of it was acknowledged, so that the slot still holds it.
+    assert!(walcast.stop().success());
+    let sql = "select count(*) from pg_logical_slot_peek_binary_changes($1, null, null, 'proto_version', '1', \
+               'publication_names', 'walcast') where length(data) > 200000";
+    assert_eq!(client.query_one(sql, &[&slot.name]).await.unwrap().get::<_, i64>(0), 1);
+}
