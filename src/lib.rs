@@ -4,8 +4,8 @@
 //! pure: no IO, no clock, no tokio. ARCHITECTURE.md holds the map and the invariants.
 //!
 //! - ground, words: [`lsn`], [`pgoutput`], [`change`]
-//! - first floor, decisions: [`topic`], [`channel`], [`access`]
-//! - second floor, tasks: [`hub`], [`dispatch`], [`readiness`]
+//! - first floor, decisions: [`topic`], [`channel`], [`graphql`], [`access`]
+//! - second floor, tasks: [`hub`], [`dispatch`], [`operations`], [`readiness`]
 //! - edges, IO: [`postgres`], [`http`]
 //! - roof: [`server`], [`settings`], [`telemetry`], [`demo`]
 
@@ -13,8 +13,10 @@ pub mod access;
 pub mod change;
 pub mod channel;
 pub mod dispatch;
+pub mod graphql;
 pub mod hub;
 pub mod lsn;
+pub mod operations;
 pub mod pgoutput;
 pub mod readiness;
 pub mod topic;

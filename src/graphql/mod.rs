@@ -1,0 +1,8 @@
+//! GraphQL from the database: catalog to schema, operation to one SQL statement.
+//!
+//! [`catalog`] is what the database says of itself; [`model`] gives it GraphQL names. Nothing here talks to
+//! a database or a client.
+
+pub mod catalog;
+pub mod model;
+pub mod schema;

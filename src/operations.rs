@@ -1,0 +1,257 @@
+//! GraphQL operations, from a request to the bytes of its response.
+//!
+//! [`Operations::prepare`] does what needs no database (parse, validate, coerce, plan), so that a transport can
+//! choose its form from the document; [`Operations::run`] does the rest. The database is behind [`Database`].
+
+use std::pin::Pin;
+use std::sync::{Arc, RwLock};
+
+use apollo_compiler::ExecutableDocument;
+use apollo_compiler::executable::{Operation, OperationType};
+use apollo_compiler::introspection;
+use apollo_compiler::request::coerce_variable_values;
+use apollo_compiler::response::{ExecutionResponse, GraphQLError, JsonMap};
+use apollo_compiler::validation::Valid;
+use apollo_compiler::Node;
+use bytes::Bytes;
+use serde::Serialize;
+
+use crate::graphql::schema::Schema;
+
+/// On whose behalf an operation runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Identity {
+    /// The role in the database; `None` is the one that the connection was made with.
+    pub role: Option<String>,
+    /// The claims as a JSON text, for `current_setting('request.jwt.claims')`.
+    pub claims: Option<String>,
+}
+
+/// What a client asks for.
+#[derive(Debug)]
+pub struct Request {
+    /// The document's text, looked up already where it is a persisted one.
+    pub document: String,
+    /// Which of its operations; may be left out where there is one.
+    pub operation_name: Option<String>,
+    /// Values of its variables, not yet coerced.
+    pub variables: JsonMap,
+    /// On whose behalf.
+    pub identity: Identity,
+}
+
+/// Why a request is not carried out. None of these reached the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The document cannot be parsed.
+    Syntax,
+    /// The document is not valid in this schema, or beyond a limit.
+    Validation,
+    /// Which operation is meant cannot be told.
+    OperationName,
+    /// A variable is missing or of another type.
+    Variables,
+    /// There is no schema yet: the database was not reached. HTTP 503.
+    Unavailable,
+    /// GraphQL is off, and why is in the message: HTTP 503.
+    Off,
+}
+
+/// A request error: `{"errors": [..]}` without `data`.
+#[derive(Debug)]
+pub struct Refused {
+    /// Of what kind.
+    pub fault: Fault,
+    /// The response.
+    pub body: Bytes,
+}
+
+/// An executed operation: a response with `data`, which may be null, and perhaps `errors`.
+#[derive(Debug)]
+pub struct Answer {
+    /// The response, one JSON object.
+    pub body: Bytes,
+    /// The database cannot be had at present (`data` is null); a plain HTTP answer is a 503.
+    pub unavailable: bool,
+}
+
+/// What kind an operation is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Reads.
+    Query,
+    /// A query that refreshes itself (`@live`).
+    Live,
+    /// Writes.
+    Mutation,
+    /// Listens.
+    Subscription,
+}
+
+/// An operation that can be run.
+#[derive(Debug)]
+pub struct Prepared {
+    kind: Kind,
+    schema: Arc<Schema>,
+    document: Arc<Valid<ExecutableDocument>>,
+    operation: Node<Operation>,
+    variables: Valid<JsonMap>,
+    identity: Identity,
+}
+
+impl Prepared {
+    /// What kind it is.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        self.kind
+    }
+}
+
+/// A parameter of a statement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Parameter {
+    /// A text, or NULL. Every parameter of ours is declared as text; the statement casts it.
+    Text(Option<String>),
+    /// The first column of the step before.
+    Result,
+}
+
+/// One statement of an operation. It returns one row whose columns are texts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// The statement. Worth preparing: operations of one shape have one text.
+    pub sql: Arc<str>,
+    /// Its parameters, `$1` first.
+    pub parameters: Vec<Parameter>,
+}
+
+/// The one row of a step.
+pub type Reply = Vec<Option<String>>;
+
+/// Why the database did not do it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DatabaseError {
+    /// It cannot be reached, or all connections stayed taken. In words, for the client.
+    Unavailable(String),
+    /// It took longer than it may.
+    Timeout,
+    /// A statement was refused.
+    Refused {
+        /// Which step, from 0.
+        step: usize,
+        /// SQLSTATE.
+        code: String,
+        /// The primary message; never the detail, which repeats values of rows.
+        message: String,
+        /// The hint, if any.
+        hint: Option<String>,
+    },
+}
+
+/// A future of the database.
+pub type Running<'a, T> = Pin<Box<dyn Future<Output = Result<T, DatabaseError>> + Send + 'a>>;
+
+/// Who carries statements out. Dropping the future cancels the statement that runs.
+pub trait Database: Send + Sync + 'static {
+    /// One statement that reads, in a read-only transaction of its own.
+    fn read<'a>(&'a self, identity: &'a Identity, step: Step) -> Running<'a, Reply>;
+    /// Steps in one transaction, one after the other; all or none.
+    fn write<'a>(&'a self, identity: &'a Identity, steps: Vec<Step>) -> Running<'a, Vec<Reply>>;
+}
+
+/// The schema of the moment, or why there is none.
+pub type Served = Result<Arc<Schema>, (Fault, String)>;
+
+/// A handle; clones share it.
+#[derive(Clone)]
+pub struct Operations {
+    served: Arc<RwLock<Served>>,
+    database: Arc<dyn Database>,
+}
+
+impl Operations {
+    /// Nothing can be asked before [`Operations::serve`] was called.
+    #[must_use]
+    pub fn new(database: Arc<dyn Database>) -> Self {
+        let none = (Fault::Unavailable, "the schema has not been read from the database yet".to_owned());
+        Self { served: Arc::new(RwLock::new(Err(none))), database }
+    }
+
+    /// From now on this schema.
+    pub fn serve(&self, served: Served) {
+        *self.served.write().unwrap_or_else(std::sync::PoisonError::into_inner) = served;
+    }
+
+    /// The schema of the moment.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn served(&self) -> Served {
+        self.served.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    /// Everything that needs no database.
+    ///
+    /// # Errors
+    /// A request error: nothing was or will be done.
+    pub fn prepare(&self, request: Request) -> Result<Prepared, Refused> {
+        let schema = self.served().map_err(|(fault, message)| Refused::new(fault, &message))?;
+        let document =
+            ExecutableDocument::parse_and_validate(&schema.definitions, &request.document, "document.graphql")
+                .map_err(|invalid| {
+                    let errors: Vec<_> = invalid.errors.iter().map(|error| error.to_json()).collect();
+                    Refused::with(Fault::Validation, &errors)
+                })?;
+        let document = Arc::new(document);
+        let refuse = |fault: Fault, error: &apollo_compiler::request::RequestError| {
+            Refused::with(fault, &[error.to_graphql_error(&document.sources)])
+        };
+        let operation = document
+            .operations
+            .get(request.operation_name.as_deref())
+            .map_err(|error| refuse(Fault::OperationName, &error))?
+            .clone();
+        let variables = coerce_variable_values(&schema.definitions, &operation, &request.variables)
+            .map_err(|error| refuse(Fault::Variables, &error))?;
+        introspection::check_max_depth(&document, &operation)
+            .map_err(|error| refuse(Fault::Validation, &error))?;
+        let kind = match operation.operation_type {
+            OperationType::Query => Kind::Query,
+            OperationType::Mutation => Kind::Mutation,
+            OperationType::Subscription => Kind::Subscription,
+        };
+        Ok(Prepared { kind, schema, document, operation, variables, identity: request.identity })
+    }
+
+    /// Carries an operation out, once.
+    pub async fn run(&self, prepared: &Prepared) -> Answer {
+        let _ = (&self.database, &prepared.identity);
+        let response = introspection::partial_execute(
+            &prepared.schema.definitions,
+            &prepared.schema.implementers,
+            &prepared.document,
+            &prepared.operation,
+            &prepared.variables,
+        );
+        let response = response.unwrap_or_else(|error| ExecutionResponse {
+            errors: vec![error.to_graphql_error(&prepared.document.sources)],
+            data: None,
+        });
+        Answer { body: Bytes::from(serde_json::to_vec(&response).unwrap_or_default()), unavailable: false }
+    }
+}
+
+impl Refused {
+    fn new(fault: Fault, message: &str) -> Self {
+        Self::with(fault, &[GraphQLError::new(message, None, &std::sync::Arc::default())])
+    }
+
+    fn with(fault: Fault, errors: &[GraphQLError]) -> Self {
+        #[derive(Serialize)]
+        struct Body<'a> {
+            errors: &'a [GraphQLError],
+        }
+        Self { fault, body: Bytes::from(serde_json::to_vec(&Body { errors }).unwrap_or_default()) }
+    }
+}
+
