@@ -5,4 +5,7 @@
 
 pub mod catalog;
 pub mod model;
+pub mod plan;
+pub mod response;
 pub mod schema;
+pub mod sql;

@@ -250,3 +250,23 @@ pub struct Dependency {
     /// Pairs that bind it to the row at hand: the table's column by its name, and the row's column. Empty: any row.
     pub on: Vec<(String, ColumnId)>,
 }
+
+impl Scalar {
+    /// Its name in the schema.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Id => "ID",
+            Self::Int => "Int",
+            Self::Float => "Float",
+            Self::Boolean => "Boolean",
+            Self::String => "String",
+            Self::BigInt => "BigInt",
+            Self::BigDecimal => "BigDecimal",
+            Self::Timestamp { zoned: true } => "DateTime",
+            Self::Timestamp { zoned: false } => "LocalDateTime",
+            Self::Json => "JSON",
+            Self::Text(name) => name,
+        }
+    }
+}

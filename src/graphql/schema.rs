@@ -38,4 +38,3 @@ impl Schema {
         Ok(Self { model, sdl, definitions, implementers })
     }
 }
-

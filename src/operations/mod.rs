@@ -3,20 +3,25 @@
 //! [`Operations::prepare`] does what needs no database (parse, validate, coerce, plan), so that a transport can
 //! choose its form from the document; [`Operations::run`] does the rest. The database is behind [`Database`].
 
+mod documents;
+mod running;
+
 use std::pin::Pin;
 use std::sync::{Arc, RwLock};
 
-use apollo_compiler::ExecutableDocument;
+use apollo_compiler::Node;
 use apollo_compiler::executable::{Operation, OperationType};
 use apollo_compiler::introspection;
-use apollo_compiler::request::coerce_variable_values;
-use apollo_compiler::response::{ExecutionResponse, GraphQLError, JsonMap};
+use apollo_compiler::request::{RequestError, coerce_variable_values};
+use apollo_compiler::response::{GraphQLError, JsonMap};
 use apollo_compiler::validation::Valid;
-use apollo_compiler::Node;
 use bytes::Bytes;
 use serde::Serialize;
 
+use crate::graphql::plan::{self, Limits, PlanError};
 use crate::graphql::schema::Schema;
+use crate::graphql::sql;
+use documents::{Compiled, Document, Serving};
 
 /// On whose behalf an operation runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -93,8 +98,7 @@ pub enum Kind {
 pub struct Prepared {
     kind: Kind,
     schema: Arc<Schema>,
-    document: Arc<Valid<ExecutableDocument>>,
-    operation: Node<Operation>,
+    compiled: Arc<Compiled>,
     variables: Valid<JsonMap>,
     identity: Identity,
 }
@@ -165,21 +169,27 @@ pub type Served = Result<Arc<Schema>, (Fault, String)>;
 /// A handle; clones share it.
 #[derive(Clone)]
 pub struct Operations {
-    served: Arc<RwLock<Served>>,
+    served: Arc<RwLock<Result<Arc<Serving>, (Fault, String)>>>,
     database: Arc<dyn Database>,
+    limits: Limits,
 }
 
 impl Operations {
     /// Nothing can be asked before [`Operations::serve`] was called.
     #[must_use]
-    pub fn new(database: Arc<dyn Database>) -> Self {
+    pub fn new(database: Arc<dyn Database>, limits: Limits) -> Self {
         let none = (Fault::Unavailable, "the schema has not been read from the database yet".to_owned());
-        Self { served: Arc::new(RwLock::new(Err(none))), database }
+        Self { served: Arc::new(RwLock::new(Err(none))), database, limits }
     }
 
     /// From now on this schema.
     pub fn serve(&self, served: Served) {
-        *self.served.write().unwrap_or_else(std::sync::PoisonError::into_inner) = served;
+        let serving = served.map(|schema| Arc::new(Serving::new(schema)));
+        *self.served.write().unwrap_or_else(std::sync::PoisonError::into_inner) = serving;
+    }
+
+    fn serving(&self) -> Result<Arc<Serving>, (Fault, String)> {
+        self.served.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 
     /// The schema of the moment.
@@ -187,7 +197,7 @@ impl Operations {
     /// # Errors
     /// When there is none.
     pub fn served(&self) -> Served {
-        self.served.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        self.serving().map(|serving| Arc::clone(&serving.schema))
     }
 
     /// Everything that needs no database.
@@ -195,50 +205,105 @@ impl Operations {
     /// # Errors
     /// A request error: nothing was or will be done.
     pub fn prepare(&self, request: Request) -> Result<Prepared, Refused> {
-        let schema = self.served().map_err(|(fault, message)| Refused::new(fault, &message))?;
-        let document =
-            ExecutableDocument::parse_and_validate(&schema.definitions, &request.document, "document.graphql")
-                .map_err(|invalid| {
-                    let errors: Vec<_> = invalid.errors.iter().map(|error| error.to_json()).collect();
-                    Refused::with(Fault::Validation, &errors)
-                })?;
-        let document = Arc::new(document);
-        let refuse = |fault: Fault, error: &apollo_compiler::request::RequestError| {
-            Refused::with(fault, &[error.to_graphql_error(&document.sources)])
+        let serving = self.serving().map_err(|(fault, message)| Refused::new(fault, &message))?;
+        let schema = Arc::clone(&serving.schema);
+        let document = serving.document(&request.document).map_err(|invalid| {
+            let errors: Vec<_> = invalid.errors.iter().map(|error| error.to_json()).collect();
+            Refused::with(Fault::Validation, &errors)
+        })?;
+        let refuse = |fault: Fault, error: &RequestError| {
+            Refused::with(fault, &[error.to_graphql_error(&document.parsed.sources)])
         };
         let operation = document
+            .parsed
             .operations
             .get(request.operation_name.as_deref())
-            .map_err(|error| refuse(Fault::OperationName, &error))?
-            .clone();
-        let variables = coerce_variable_values(&schema.definitions, &operation, &request.variables)
+            .map_err(|error| refuse(Fault::OperationName, &error))?;
+        let variables = coerce_variable_values(&schema.definitions, operation, &request.variables)
             .map_err(|error| refuse(Fault::Variables, &error))?;
-        introspection::check_max_depth(&document, &operation)
-            .map_err(|error| refuse(Fault::Validation, &error))?;
         let kind = match operation.operation_type {
+            OperationType::Query if is_live(operation, &variables) => Kind::Live,
             OperationType::Query => Kind::Query,
             OperationType::Mutation => Kind::Mutation,
             OperationType::Subscription => Kind::Subscription,
         };
-        Ok(Prepared { kind, schema, document, operation, variables, identity: request.identity })
+        if kind == Kind::Live {
+            return Err(Refused::new(
+                Fault::Validation,
+                "this server does not run live queries; leave `@live` out",
+            ));
+        }
+        let compiled = self.compiled(&schema, &document, operation, &variables)?;
+        Ok(Prepared { kind, schema, compiled, variables, identity: request.identity })
     }
 
-    /// Carries an operation out, once.
-    pub async fn run(&self, prepared: &Prepared) -> Answer {
-        let _ = (&self.database, &prepared.identity);
-        let response = introspection::partial_execute(
-            &prepared.schema.definitions,
-            &prepared.schema.implementers,
-            &prepared.document,
-            &prepared.operation,
-            &prepared.variables,
-        );
-        let response = response.unwrap_or_else(|error| ExecutionResponse {
-            errors: vec![error.to_graphql_error(&prepared.document.sources)],
-            data: None,
-        });
-        Answer { body: Bytes::from(serde_json::to_vec(&response).unwrap_or_default()), unavailable: false }
+    fn compiled(
+        &self,
+        schema: &Schema,
+        document: &Document,
+        operation: &Node<Operation>,
+        variables: &Valid<JsonMap>,
+    ) -> Result<Arc<Compiled>, Refused> {
+        if let Some(compiled) = document.planned(operation, variables) {
+            return Ok(compiled);
+        }
+        let parsed = &document.parsed;
+        let refuse = |error: &RequestError| {
+            Refused::with(Fault::Validation, &[error.to_graphql_error(&parsed.sources)])
+        };
+        let mut introspected = JsonMap::new();
+        let introspects = operation
+            .root_fields(parsed)
+            .any(|field| field.name.starts_with("__s") || field.name == "__type");
+        if introspects && self.limits.introspection {
+            introspection::check_max_depth(parsed, operation).map_err(|error| refuse(&error))?;
+            let answer = introspection::partial_execute(
+                &schema.definitions,
+                &schema.implementers,
+                parsed,
+                operation,
+                variables,
+            );
+            introspected = answer.map_err(|error| refuse(&error))?.data.unwrap_or_default();
+        }
+        let (plan, shape) =
+            plan::plan(&schema.model, parsed, operation, variables, self.limits, &introspected)
+                .map_err(|error| Refused::with(Fault::Validation, &[planning(&error)]))?;
+        let script = sql::write(&schema.model, &plan, self.limits.rows, false);
+        let compiled = Arc::new(Compiled { plan, script });
+        // The answer of `__type(name: $name)` is part of the plan.
+        if !introspects {
+            document.keep(operation, variables, &shape, &compiled);
+        }
+        Ok(compiled)
     }
+}
+
+/// `@live`, unless its `if` is false; the default counts for a variable without a value, too.
+fn is_live(operation: &Operation, variables: &JsonMap) -> bool {
+    let Some(live) = operation.directives.get("live") else { return false };
+    match live.specified_argument_by_name("if").map(AsRef::as_ref) {
+        Some(apollo_compiler::ast::Value::Boolean(live)) => *live,
+        Some(apollo_compiler::ast::Value::Variable(name)) => variables
+            .get(name.as_str())
+            .and_then(apollo_compiler::response::JsonValue::as_bool)
+            .unwrap_or(true),
+        _ => true,
+    }
+}
+
+fn planning(error: &PlanError) -> GraphQLError {
+    let code = match error {
+        PlanError::Depth { .. } => "TooDeep",
+        PlanError::Cost { .. } => "TooCostly",
+        PlanError::Count { .. } => "TooManyRows",
+        PlanError::Introspection => "IntrospectionOff",
+        PlanError::Unknown(_) => "InternalError",
+        _ => "ArgumentInvalid",
+    };
+    let mut error = GraphQLError::new(error.to_string(), None, &Arc::default());
+    error.extensions.insert("code", code.into());
+    error
 }
 
 impl Refused {
@@ -254,4 +319,3 @@ impl Refused {
         Self { fault, body: Bytes::from(serde_json::to_vec(&Body { errors }).unwrap_or_default()) }
     }
 }
-

@@ -1,0 +1,274 @@
+//! Sets of rows.
+
+use std::fmt::Write as _;
+
+use postgres_protocol::escape::escape_identifier;
+
+use super::{Above, Parts, Writer};
+use crate::graphql::model::{ColumnId, Entity};
+use crate::graphql::plan::{Cardinality, Condition, From, Node, Order, Rows, Window};
+
+/// Columns of derived tables beside those of the relation.
+const ROW: &str = "\"walcast row\"";
+const PLACE: &str = "\"walcast place\"";
+
+impl Writer<'_> {
+    /// A select of one text column `j`, and of `k` when tracked: for a list always one row, else one or none.
+    pub(super) fn rows(&mut self, rows: &Rows, above: Option<&Above>) -> String {
+        let Some(entity) = self.model.entities.get(rows.entity) else { return String::new() };
+        match &rows.cardinality {
+            Cardinality::One { .. } => self.one(entity, rows, above),
+            Cardinality::Many(window) => self.many(entity, rows, window, above),
+        }
+    }
+
+    fn one(&mut self, entity: &Entity, rows: &Rows, above: Option<&Above>) -> String {
+        let alias = self.alias('t');
+        let source = self.source(entity, rows, above);
+        let this = Above { alias: alias.clone(), entity: rows.entity, row: alias.clone() };
+        let parts = self.parts(rows, &this);
+        let keys = self.keys(entity, rows, &parts, &alias);
+        let wheres = self.wheres(rows, above, &alias);
+        format!("select {} as j{keys} from {source} {alias}{}{wheres}", parts.object(), parts.laterals)
+    }
+
+    fn many(&mut self, entity: &Entity, rows: &Rows, window: &Window, above: Option<&Above>) -> String {
+        let (inner, alias) = (self.alias('s'), self.alias('t'));
+        let source = self.source(entity, rows, above);
+        let plain = matches!(rows.from, From::Relation | From::Key(_) | From::Linked(_));
+        let place = !plain;
+        let returned = matches!(rows.from, From::Returned);
+        let wheres = self.wheres(rows, above, &inner);
+        let limits = if returned { String::new() } else { self.limits(window) };
+        let order = |alias: &str| ordering(entity, &window.order, place, alias);
+
+        let nested = rows.fields.iter().any(|field| !matches!(field.node, Node::Known(_) | Node::Column(_)));
+        let keys;
+        let body = if plain && !nested {
+            let this = Above { alias: inner.clone(), entity: rows.entity, row: inner.clone() };
+            let parts = self.parts(rows, &this);
+            keys = self.keys(entity, rows, &parts, &inner);
+            let order = order(&inner);
+            format!("select {} as j{keys} from {source} {inner}{wheres}{order}{limits}", parts.object())
+        } else {
+            // The rows are cut down before anything is joined to them; their order is said again after the joins.
+            let this = Above { alias: alias.clone(), entity: rows.entity, row: format!("{alias}.{ROW}") };
+            let parts = self.parts(rows, &this);
+            keys = self.keys(entity, rows, &parts, &alias);
+            let mut columns: Vec<_> = used(self, entity, rows, window)
+                .into_iter()
+                .filter_map(|column| entity.columns.get(column))
+                .map(|column| format!("{inner}.{}", escape_identifier(&column.name)))
+                .collect();
+            if calls(rows, self) {
+                columns.push(format!("{inner} as {ROW}"));
+            }
+            if place {
+                columns.push(format!("row_number() over () as {PLACE}"));
+            }
+            let (inside, outside) = (order_of_derived(entity, &window.order, place, &inner), order(&alias));
+            format!(
+                "select {} as j{keys} from (select {} from {source} {inner}{wheres}{inside}{limits}) {alias}{}{outside}",
+                parts.object(),
+                columns.join(", "),
+                parts.laterals
+            )
+        };
+        let unlimited = if returned { false } else { window.limit.is_none() };
+        let list = if unlimited {
+            self.list("q.j", None)
+        } else {
+            "'[' || coalesce(string_agg(q.j, ','), '') || ']'".to_owned()
+        };
+        let keys = if self.tracked { ", '[' || coalesce(string_agg(q.k, ','), '') || ']' as k" } else { "" };
+        format!("select {list} as j{keys} from ({body}) q")
+    }
+
+    fn parts(&mut self, rows: &Rows, this: &Above) -> Parts {
+        let mut parts = Parts::default();
+        for field in &rows.fields {
+            self.part(&mut parts, Some(this), &field.key, &field.node);
+        }
+        parts
+    }
+
+    fn keys(&self, entity: &Entity, rows: &Rows, parts: &Parts, alias: &str) -> String {
+        if !self.tracked {
+            return String::new();
+        }
+        let identity: Vec<_> = rows
+            .identity(self.model)
+            .into_iter()
+            .filter_map(|column| entity.columns.get(column))
+            .map(|column| {
+                format!("coalesce(to_json({alias}.{}::text)::text, 'null')", escape_identifier(&column.name))
+            })
+            .collect();
+        format!(", {} as k", parts.keys(&identity))
+    }
+
+    fn source(&mut self, entity: &Entity, rows: &Rows, above: Option<&Above>) -> String {
+        match &rows.from {
+            From::Relation | From::Key(_) | From::Linked(_) => relation(entity),
+            From::Function(call) => self.call(call, above),
+            From::Composite { column, list } => {
+                let value = above.and_then(|above| {
+                    let column = self.model.entities.get(above.entity)?.columns.get(*column)?;
+                    Some(format!("{}.{}", above.alias, escape_identifier(&column.name)))
+                });
+                let value = value.unwrap_or_default();
+                if *list { format!("unnest({value})") } else { format!("(select ({value}).*)") }
+            }
+            From::Returned => format!("unnest($1::text::{}[])", relation(entity)),
+        }
+    }
+
+    fn wheres(&mut self, rows: &Rows, above: Option<&Above>, alias: &str) -> String {
+        let mut all = self.membership(rows.entity, &rows.from, above, alias);
+        if let From::Function(_) | From::Composite { .. } | From::Returned = rows.from {
+            // A function without a result gives one row of nulls.
+            all.push(format!("not ({alias} is null)"));
+        }
+        self.where_clause(rows.entity, &rows.conditions, alias, all)
+    }
+
+    pub(super) fn where_clause(
+        &mut self,
+        entity: usize,
+        conditions: &[Condition],
+        alias: &str,
+        mut all: Vec<String>,
+    ) -> String {
+        all.extend(conditions.iter().map(|condition| self.condition(entity, condition, alias)));
+        if all.is_empty() { String::new() } else { format!(" where {}", all.join(" and ")) }
+    }
+
+    /// What binds rows to a key or to the row one level up.
+    pub(super) fn membership(
+        &mut self,
+        entity: usize,
+        from: &From,
+        above: Option<&Above>,
+        alias: &str,
+    ) -> Vec<String> {
+        let model = self.model;
+        let name = |entity: usize, column: ColumnId| {
+            let column = model.entities.get(entity).and_then(|entity| entity.columns.get(column));
+            escape_identifier(column.map_or("", |column| &column.name))
+        };
+        match (from, above) {
+            (From::Key(key), _) => key
+                .iter()
+                .map(|(column, operand)| {
+                    format!("{alias}.{} = {}", name(entity, *column), self.operand(operand))
+                })
+                .collect(),
+            (From::Linked(on), Some(above)) => on
+                .iter()
+                .map(|(theirs, ours)| {
+                    format!(
+                        "{alias}.{} = {}.{}",
+                        name(entity, *ours),
+                        above.alias,
+                        name(above.entity, *theirs)
+                    )
+                })
+                .collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn limits(&mut self, window: &Window) -> String {
+        let mut out = match &window.limit {
+            Some(limit) => format!(" limit {}", self.operand(limit)),
+            // One more, which tells that there are too many.
+            None => format!(" limit {}", u64::from(self.rows) + 1),
+        };
+        if let Some(offset) = &window.offset {
+            let offset = self.operand(offset);
+            let _ = write!(out, " offset {offset}");
+        }
+        out
+    }
+}
+
+pub(super) fn relation(entity: &Entity) -> String {
+    format!("{}.{}", escape_identifier(&entity.schema), escape_identifier(&entity.relation))
+}
+
+/// Columns that something outside the innermost select mentions.
+fn used(writer: &Writer<'_>, entity: &Entity, rows: &Rows, window: &Window) -> Vec<ColumnId> {
+    let mut columns: Vec<ColumnId> = window.order.iter().map(|order| order.column).collect();
+    columns.extend(&entity.key);
+    if writer.tracked {
+        columns.extend(rows.identity(writer.model));
+    }
+    for field in &rows.fields {
+        match &field.node {
+            Node::Column(column) => columns.push(*column),
+            Node::Rows(inner) => match &inner.from {
+                From::Linked(on) => columns.extend(on.iter().map(|(theirs, _)| theirs)),
+                From::Composite { column, .. } => columns.push(*column),
+                _ => {}
+            },
+            Node::Aggregate(inner) => {
+                if let From::Linked(on) = &inner.from {
+                    columns.extend(on.iter().map(|(theirs, _)| theirs));
+                }
+            }
+            Node::Known(_) | Node::Call(_) => {}
+        }
+    }
+    columns.sort_unstable();
+    columns.dedup();
+    columns
+}
+
+/// A function takes the whole row.
+fn calls(rows: &Rows, writer: &Writer<'_>) -> bool {
+    let of_row = |id: usize| writer.function(id).is_some_and(|function| function.of.is_some());
+    rows.fields.iter().any(|field| match &field.node {
+        Node::Call(call) => of_row(call.function),
+        Node::Rows(inner) => matches!(&inner.from, From::Function(call) if of_row(call.function)),
+        _ => false,
+    })
+}
+
+/// A total order: what was asked for, then the place that the source gave, or the primary key.
+fn ordering(entity: &Entity, order: &[Order], place: bool, alias: &str) -> String {
+    let mut keys = order_keys(entity, order, alias);
+    if place {
+        keys.push(format!("{alias}.{PLACE}"));
+    } else {
+        let by_key = entity.key.iter().filter(|column| !order.iter().any(|order| order.column == **column));
+        let names = by_key.filter_map(|column| entity.columns.get(*column));
+        keys.extend(names.map(|column| format!("{alias}.{}", escape_identifier(&column.name))));
+    }
+    if keys.is_empty() { String::new() } else { format!(" order by {}", keys.join(", ")) }
+}
+
+/// The same where the place is made: there it has no table in front of it.
+fn order_of_derived(entity: &Entity, order: &[Order], place: bool, alias: &str) -> String {
+    if !place {
+        return ordering(entity, order, false, alias);
+    }
+    let mut keys = order_keys(entity, order, alias);
+    keys.push(PLACE.to_owned());
+    format!(" order by {}", keys.join(", "))
+}
+
+fn order_keys(entity: &Entity, order: &[Order], alias: &str) -> Vec<String> {
+    order
+        .iter()
+        .filter_map(|order| {
+            let column = entity.columns.get(order.column)?;
+            let direction = if order.descending { " desc" } else { "" };
+            let nulls = match order.nulls_first {
+                None => "",
+                Some(true) => " nulls first",
+                Some(false) => " nulls last",
+            };
+            Some(format!("{alias}.{}{direction}{nulls}", escape_identifier(&column.name)))
+        })
+        .collect()
+}
