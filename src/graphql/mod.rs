@@ -6,6 +6,7 @@
 pub mod catalog;
 pub mod model;
 pub mod plan;
+pub mod read_set;
 pub mod response;
 pub mod schema;
 pub mod sql;
