@@ -124,10 +124,11 @@ struct Above<'a> {
 
 impl Above<'_> {
     /// The values of these columns in every row.
-    fn values(&self, columns: impl Iterator<Item = ColumnId> + Clone) -> BTreeSet<Values> {
+    fn values(&self, columns: impl IntoIterator<Item = ColumnId>) -> BTreeSet<Values> {
+        let columns: Vec<_> = columns.into_iter().collect();
         let place = |column: ColumnId| self.identity.iter().position(|known| *known == column);
         let of = |row: &&[Value]| -> Values {
-            columns.clone().map(|column| text(row.get(place(column)?)?)).collect()
+            columns.iter().map(|column| text(row.get(place(*column)?)?)).collect()
         };
         self.rows.iter().map(of).collect()
     }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use apollo_compiler::ExecutableDocument;
 use apollo_compiler::parser::Parser;
-use apollo_compiler::response::JsonMap;
+use apollo_compiler::response::{GraphQLError, JsonMap};
 use apollo_compiler::validation::{Valid, WithErrors};
 use lru::LruCache;
 
@@ -95,18 +95,16 @@ impl Serving {
         Self { schema, documents: Mutex::new(LruCache::new(DOCUMENTS)) }
     }
 
-    /// A document by its text.
-    pub(super) fn document(&self, text: &str) -> Result<Arc<Document>, WithErrors<ExecutableDocument>> {
+    /// A document by its text, or what is wrong with it.
+    pub(super) fn document(&self, text: &str) -> Result<Arc<Document>, Vec<GraphQLError>> {
         let documents = || self.documents.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = documents().get(text) {
             return Ok(Arc::clone(known));
         }
-        let parsed = Parser::new().token_limit(TOKENS).recursion_limit(RECURSION).parse_executable(
-            &self.schema.definitions,
-            text,
-            "document.graphql",
-        )?;
-        let parsed = parsed.validate(&self.schema.definitions)?;
+        let definitions = &self.schema.definitions;
+        let mut parser = Parser::new().token_limit(TOKENS).recursion_limit(RECURSION);
+        let parsed = parser.parse_executable(definitions, text, "document.graphql").map_err(told)?;
+        let parsed = parsed.validate(definitions).map_err(told)?;
         let plans = Plans { shape: Shape::default(), compiled: LruCache::new(PLANS) };
         let document = Arc::new(Document { parsed, plans: Mutex::new(plans) });
         if text.len() <= KEPT_BYTES {
@@ -114,4 +112,8 @@ impl Serving {
         }
         Ok(document)
     }
+}
+
+fn told(invalid: WithErrors<ExecutableDocument>) -> Vec<GraphQLError> {
+    invalid.errors.iter().map(|error| error.to_json()).collect()
 }

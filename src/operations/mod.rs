@@ -166,10 +166,12 @@ pub trait Database: Send + Sync + 'static {
 /// The schema of the moment, or why there is none.
 pub type Served = Result<Arc<Schema>, (Fault, String)>;
 
+type Current = Result<Arc<Serving>, (Fault, String)>;
+
 /// A handle; clones share it.
 #[derive(Clone)]
 pub struct Operations {
-    served: Arc<RwLock<Result<Arc<Serving>, (Fault, String)>>>,
+    served: Arc<RwLock<Current>>,
     database: Arc<dyn Database>,
     limits: Limits,
 }
@@ -188,7 +190,7 @@ impl Operations {
         *self.served.write().unwrap_or_else(std::sync::PoisonError::into_inner) = serving;
     }
 
-    fn serving(&self) -> Result<Arc<Serving>, (Fault, String)> {
+    fn serving(&self) -> Current {
         self.served.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 
@@ -207,10 +209,9 @@ impl Operations {
     pub fn prepare(&self, request: Request) -> Result<Prepared, Refused> {
         let serving = self.serving().map_err(|(fault, message)| Refused::new(fault, &message))?;
         let schema = Arc::clone(&serving.schema);
-        let document = serving.document(&request.document).map_err(|invalid| {
-            let errors: Vec<_> = invalid.errors.iter().map(|error| error.to_json()).collect();
-            Refused::with(Fault::Validation, &errors)
-        })?;
+        let document = serving
+            .document(&request.document)
+            .map_err(|errors| Refused::with(Fault::Validation, &errors))?;
         let refuse = |fault: Fault, error: &RequestError| {
             Refused::with(fault, &[error.to_graphql_error(&document.parsed.sources)])
         };

@@ -1,5 +1,6 @@
 //! Carrying out what was planned.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -23,7 +24,7 @@ impl Operations {
                         let Some(statement) = statement else { continue };
                         match step(prepared, statement, selects) {
                             Ok(step) => steps.push(step),
-                            Err(error) => return failed(vec![unfit(&error, root)], false),
+                            Err(error) => return failed(&[unfit(&error, root)], false),
                         }
                     }
                     places.push(steps.len());
@@ -41,7 +42,9 @@ impl Operations {
         let step = match step(prepared, statement, false) {
             Ok(step) => step,
             Err(error) => {
-                return failed(roots.first().map(|root| unfit(&error, root)).into_iter().collect(), false);
+                return roots
+                    .first()
+                    .map_or_else(|| failed(&[], false), |root| failed(&[unfit(&error, root)], false));
             }
         };
         let mut reply = match self.database.read(&prepared.identity, step).await {
@@ -75,7 +78,7 @@ impl Operations {
             if data.len() > 1 {
                 data.push(',');
             }
-            data.push_str(&format!("\"{}\":", root.key));
+            let _ = write!(data, "\"{}\":", root.key);
             let json = match &root.node {
                 crate::graphql::plan::Node::Known(json) => Some(json.as_ref()),
                 _ if *after > before => {
@@ -109,7 +112,7 @@ fn known(roots: &[Root]) -> Option<String> {
         if data.len() > 1 {
             data.push(',');
         }
-        data.push_str(&format!("\"{}\":{json}", root.key));
+        let _ = write!(data, "\"{}\":{json}", root.key);
     }
     data.push('}');
     Some(data)
@@ -135,8 +138,8 @@ fn answered(data: &str, errors: &[FieldError]) -> Answer {
     Answer { body: Bytes::from(body), unavailable: false }
 }
 
-fn failed(errors: Vec<FieldError>, unavailable: bool) -> Answer {
-    Answer { unavailable, ..answered("null", &errors) }
+fn failed(errors: &[FieldError], unavailable: bool) -> Answer {
+    Answer { unavailable, ..answered("null", errors) }
 }
 
 fn unfit(error: &PlanError, root: &Root) -> FieldError {
@@ -159,5 +162,5 @@ fn refused(error: DatabaseError, roots: &[Root], at: impl Fn(usize) -> Option<us
     };
     let root = step.and_then(at).and_then(|place| roots.get(place));
     let path = root.map(|root| Segment::Key(Arc::clone(&root.key))).into_iter().collect();
-    failed(vec![FieldError { message, path, extensions: Extensions { code, hint } }], unavailable)
+    failed(&[FieldError { message, path, extensions: Extensions { code, hint } }], unavailable)
 }

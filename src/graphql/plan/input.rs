@@ -147,10 +147,9 @@ fn scalar(input: Input<'_>, kind: &Scalar) -> Result<String, PlanError> {
         Input::Literal(Value::String(text)) => text.clone(),
         Input::Literal(Value::Int(int)) => int.as_str().to_owned(),
         Input::Literal(Value::Float(float)) => float.as_str().to_owned(),
-        Input::Literal(Value::Boolean(value)) => value.to_string(),
         Input::Json(JsonValue::String(text)) => text.as_str().to_owned(),
         Input::Json(JsonValue::Number(number)) => number.to_string(),
-        Input::Json(JsonValue::Bool(value)) => value.to_string(),
+        Input::Literal(Value::Boolean(value)) | Input::Json(JsonValue::Bool(value)) => value.to_string(),
         other => return Err(unfit(kind.name(), other)),
     };
     if text.contains('\0') {

@@ -5,9 +5,11 @@
 //! It holds no values of bound variables, so that one plan serves every request of its shape ([`Shape`]).
 
 mod aggregate;
+mod arguments;
 mod filter;
 mod input;
 mod planner;
+mod shape;
 
 use std::sync::Arc;
 
@@ -16,7 +18,8 @@ use thiserror::Error;
 
 use super::model::{ColumnId, EntityId, EnumId, FunctionId, ValueType};
 
-pub use planner::{Limits, Shape, plan};
+pub use planner::{Limits, plan};
+pub use shape::Shape;
 
 /// What one operation does.
 #[derive(Clone, Debug)]

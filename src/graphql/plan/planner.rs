@@ -9,9 +9,9 @@ use apollo_compiler::executable::{self as exe, Selection, SelectionSet};
 use apollo_compiler::response::{JsonMap, JsonValue};
 use indexmap::IndexMap;
 
-use super::input::{Input, json, text};
+use super::input::Input;
 use super::{
-    Call, Cardinality, From, Node, Operand, Order, Plan, PlanError, Root, Rows, Selected, Take, Window,
+    Call, Cardinality, From, Node, Operand, Order, Plan, PlanError, Root, Rows, Selected, Shape, Take, Window,
 };
 use crate::graphql::model::{
     Entity, EntityId, Field, FunctionId, Model, Relationship, RootField, Shape as ValueShape, ValueType,
@@ -28,42 +28,6 @@ pub struct Limits {
     pub rows: u32,
     /// `__schema` and `__type` are answered.
     pub introspection: bool,
-}
-
-/// The variables that a plan was made for. Requests whose variables give the same [`Shape::key`] share the plan.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Shape {
-    /// Variables whose values the plan depends on: those in directives, filters and orders. Of all others it only
-    /// matters whether they are given, and whether they are null.
-    shaping: BTreeSet<String>,
-}
-
-impl Shape {
-    /// What the plan depends on, of these variables.
-    #[must_use]
-    pub fn key(&self, operation: &exe::Operation, variables: &JsonMap) -> String {
-        let mut key = String::new();
-        for definition in &operation.variables {
-            let name = definition.name.as_str();
-            match variables.get(name) {
-                None => key.push('-'),
-                Some(JsonValue::Null) => key.push('0'),
-                Some(value) if self.shaping.contains(name) => {
-                    key.push_str(&value.to_string());
-                    key.push(';');
-                }
-                Some(_) => key.push('+'),
-            }
-        }
-        key
-    }
-
-    /// Adds what another plan of the same operation depended on; says whether that was new.
-    pub fn widen(&mut self, other: &Self) -> bool {
-        let before = self.shaping.len();
-        self.shaping.extend(other.shaping.iter().cloned());
-        self.shaping.len() > before
-    }
 }
 
 /// Plans one operation of a valid document. `introspected` holds the answers of `__schema` and `__type` by response
@@ -101,7 +65,7 @@ pub(super) struct Planner<'a> {
     limits: Limits,
     introspected: &'a JsonMap,
     cost: usize,
-    shape: Shape,
+    pub(super) shape: Shape,
 }
 
 impl<'a> Planner<'a> {
@@ -142,10 +106,10 @@ impl<'a> Planner<'a> {
             }
             match selection {
                 Selection::Field(field) => {
-                    fields.entry(field.response_key().as_str()).or_default().push(field)
+                    fields.entry(field.response_key().as_str()).or_default().push(field);
                 }
                 Selection::InlineFragment(inline) => {
-                    self.collect_into(fields, &inline.selection_set, visited)?
+                    self.collect_into(fields, &inline.selection_set, visited)?;
                 }
                 Selection::FragmentSpread(spread) => {
                     if visited.insert(spread.fragment_name.as_str())
@@ -169,7 +133,7 @@ impl<'a> Planner<'a> {
         match value.as_ref() {
             Value::Boolean(value) => Some(*value),
             Value::Variable(variable) => {
-                self.shape.shaping.insert(variable.to_string());
+                self.shape.depend(variable);
                 self.variables.get(variable.as_str())?.as_bool()
             }
             _ => None,
@@ -378,126 +342,16 @@ impl<'a> Planner<'a> {
             }
         }
         let call = Call { function: id, arguments };
-        match function.returns.as_ref().and_then(composite) {
-            // A function that returns an array of rows is not the same as one that returns a set of them; its model
-            // has no composite list, so `list` is the set alone.
-            Some((target, _)) => {
-                let from = From::Function(call);
-                if function.returns_set && self.entity(target)?.selectable && within.is_none() {
-                    self.list(target, from, group, depth)
-                } else {
-                    self.rows(target, from, Vec::new(), cardinality(function.returns_set), group, depth)
-                }
-            }
-            None => {
-                self.spend(10)?;
-                Ok(Node::Call(Box::new(call)))
-            }
-        }
-    }
-
-    /// An argument that was given; a variable without a value is none.
-    pub(super) fn argument(&self, field: &'a exe::Field, name: &str) -> Option<Input<'a>> {
-        let value = field.specified_argument_by_name(name)?.as_ref();
-        self.resolve_kept(Input::Literal(value))
-    }
-
-    /// The input itself, unless it is a variable without a value. Variables stay variables: nobody has looked yet.
-    fn resolve_kept(&self, input: Input<'a>) -> Option<Input<'a>> {
-        match input {
-            Input::Literal(Value::Variable(name)) if !self.variables.contains_key(name.as_str()) => None,
-            other => Some(other),
-        }
-    }
-
-    /// Looks into a variable: from now on the plan depends on its value.
-    pub(super) fn resolve(&mut self, input: Input<'a>) -> Option<Input<'a>> {
-        match input {
-            Input::Literal(Value::Variable(name)) => {
-                self.shape.shaping.insert(name.to_string());
-                self.variables.get(name.as_str()).map(Input::Json)
-            }
-            other => Some(other),
-        }
-    }
-
-    /// Whether it is null; the shape tells that of every variable.
-    pub(super) fn null(&self, input: Input<'a>) -> bool {
-        match input {
-            Input::Literal(Value::Variable(name)) => {
-                matches!(self.variables.get(name.as_str()), None | Some(JsonValue::Null))
-            }
-            other => other.is_null(),
-        }
-    }
-
-    /// The items of a list; one that is no list stands for a list of it (specification, 3.11), null for none.
-    pub(super) fn items(&mut self, input: Input<'a>) -> Vec<Input<'a>> {
-        match self.resolve(input) {
-            Some(Input::Literal(Value::List(items))) => {
-                items.iter().map(|item| Input::Literal(item)).collect()
-            }
-            Some(Input::Json(JsonValue::Array(items))) => items.iter().map(Input::Json).collect(),
-            Some(one) if !one.is_null() => vec![one],
-            _ => Vec::new(),
-        }
-    }
-
-    /// The fields of an input object, without those whose variable has no value.
-    pub(super) fn fields(&mut self, input: Input<'a>) -> Vec<(&'a str, Input<'a>)> {
-        match self.resolve(input) {
-            Some(Input::Literal(Value::Object(fields))) => fields
-                .iter()
-                .filter_map(|(name, value)| {
-                    Some((name.as_str(), self.resolve_kept(Input::Literal(value.as_ref()))?))
-                })
-                .collect(),
-            Some(Input::Json(JsonValue::Object(fields))) => {
-                fields.iter().map(|(name, value)| (name.as_str(), Input::Json(value))).collect()
-            }
-            _ => Vec::new(),
-        }
-    }
-
-    /// A value that becomes a parameter.
-    pub(super) fn operand(&mut self, input: Input<'a>, take: Take) -> Result<Operand, PlanError> {
-        if let Input::Literal(Value::Variable(name)) = input {
-            return Ok(Operand::Variable(name.as_str().into(), take.into()));
-        }
-        let inner = match input {
-            Input::Literal(value) => {
-                self.look_into(value);
-                Some(json(value, self.variables))
-            }
-            Input::Json(_) => None,
+        let Some((target, _)) = function.returns.as_ref().and_then(composite) else {
+            self.spend(10)?;
+            return Ok(Node::Call(Box::new(call)));
         };
-        // Through JSON only where variables stand inside: a number's digits must not change.
-        let resolved = match (&inner, input) {
-            (Some(value), Input::Literal(literal)) if holds_variable(literal) => Input::Json(value),
-            _ => input,
-        };
-        let text = text(resolved, &take, &self.model.enums)?;
-        Ok(Operand::Constant(text.map(Into::into), take.into()))
-    }
-
-    fn look_into(&mut self, value: &Value) {
-        match value {
-            Value::Variable(name) => {
-                self.shape.shaping.insert(name.to_string());
-            }
-            Value::List(items) => items.iter().for_each(|item| self.look_into(item)),
-            Value::Object(fields) => fields.iter().for_each(|(_, value)| self.look_into(value)),
-            _ => {}
+        let from = From::Function(call);
+        if function.returns_set && self.entity(target)?.selectable && within.is_none() {
+            self.list(target, from, group, depth)
+        } else {
+            self.rows(target, from, Vec::new(), cardinality(function.returns_set), group, depth)
         }
-    }
-}
-
-fn holds_variable(value: &Value) -> bool {
-    match value {
-        Value::Variable(_) => true,
-        Value::List(items) => items.iter().any(|item| holds_variable(item)),
-        Value::Object(fields) => fields.iter().any(|(_, value)| holds_variable(value)),
-        _ => false,
     }
 }
 

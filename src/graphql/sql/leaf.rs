@@ -1,5 +1,7 @@
 //! One value as JSON text.
 
+use std::fmt::Write as _;
+
 use postgres_protocol::escape::escape_literal;
 
 use super::{NESTED, NOT_FINITE, marker};
@@ -36,10 +38,10 @@ pub(super) fn json(model: &Model, value: &ValueType, x: &str, nullable: bool) ->
             if values.iter().all(|(name, label)| name == label) {
                 format!("'\"' || {x}::text || '\"'")
             } else {
-                let cases: String = values
-                    .iter()
-                    .map(|(name, label)| format!(" when {} then '\"{name}\"'", escape_literal(label).trim()))
-                    .collect();
+                let mut cases = String::new();
+                for (name, label) in values {
+                    let _ = write!(cases, " when {} then '\"{name}\"'", escape_literal(label).trim());
+                }
                 format!("case {x}::text{cases} end")
             }
         }
