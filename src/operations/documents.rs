@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use apollo_compiler::ExecutableDocument;
 use apollo_compiler::parser::Parser;
 use apollo_compiler::response::{GraphQLError, JsonMap};
-use apollo_compiler::validation::{Valid, WithErrors};
+use apollo_compiler::validation::{DiagnosticList, Valid};
 use lru::LruCache;
 
 use crate::graphql::plan::{Plan, Shape};
@@ -103,8 +103,10 @@ impl Serving {
         }
         let definitions = &self.schema.definitions;
         let mut parser = Parser::new().token_limit(TOKENS).recursion_limit(RECURSION);
-        let parsed = parser.parse_executable(definitions, text, "document.graphql").map_err(told)?;
-        let parsed = parsed.validate(definitions).map_err(told)?;
+        let parsed = parser
+            .parse_executable(definitions, text, "document.graphql")
+            .map_err(|invalid| told(&invalid.errors))?;
+        let parsed = parsed.validate(definitions).map_err(|invalid| told(&invalid.errors))?;
         let plans = Plans { shape: Shape::default(), compiled: LruCache::new(PLANS) };
         let document = Arc::new(Document { parsed, plans: Mutex::new(plans) });
         if text.len() <= KEPT_BYTES {
@@ -114,6 +116,6 @@ impl Serving {
     }
 }
 
-fn told(invalid: WithErrors<ExecutableDocument>) -> Vec<GraphQLError> {
-    invalid.errors.iter().map(|error| error.to_json()).collect()
+fn told(errors: &DiagnosticList) -> Vec<GraphQLError> {
+    errors.iter().map(|error| error.to_json()).collect()
 }
