@@ -109,6 +109,19 @@ impl Prepared {
     pub const fn kind(&self) -> Kind {
         self.kind
     }
+
+    /// The SQL that will run, for those who want to EXPLAIN it.
+    #[must_use]
+    pub fn statements(&self) -> Vec<Arc<str>> {
+        let text = |statement: &sql::Statement| Arc::clone(&statement.sql);
+        match &self.compiled.script {
+            sql::Script::Query(statement) => vec![text(statement)],
+            sql::Script::Mutation(changes) => {
+                let both = changes.iter().flat_map(|change| [&change.call, &change.selection]);
+                both.flatten().map(text).collect()
+            }
+        }
+    }
 }
 
 /// A parameter of a statement.
