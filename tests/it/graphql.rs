@@ -1,0 +1,71 @@
+//! A database served as GraphQL, for the tests that ask it.
+
+use serde_json::{Value, json};
+use tokio_postgres::Client;
+
+use crate::cluster::{self, Database};
+use crate::walcast::{Walcast, until};
+
+/// The demo's schema and data.
+pub const DEMO: &str = include_str!("../../sql/demo.sql");
+
+/// A walcast whose GraphQL endpoint is up.
+pub struct Graph {
+    pub walcast: Walcast,
+    pub client: Client,
+    pub database: Database,
+}
+
+impl Graph {
+    /// Serves a database with this schema and these settings.
+    pub async fn serve(major: u16, sql: &str, settings: &[(&str, &str)]) -> Self {
+        let database = cluster::shared(major).database().await;
+        let client = database.connect().await;
+        client.batch_execute(sql).await.unwrap();
+        let walcast = Walcast::serve(&database, settings).await;
+        let graph = Self { walcast, client, database };
+        until("a schema is served", async || graph.post(&json!({ "query": "{ __typename }" })).await.0 == 200).await;
+        graph
+    }
+
+    /// A POST of this body: the status and the answer.
+    pub async fn post(&self, body: &Value) -> (u16, Value) {
+        let body = body.to_string();
+        let request = format!(
+            "POST /graphql HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n\
+             Accept: application/graphql-response+json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let (status, answer) = self.walcast.request(&request).await;
+        (status, serde_json::from_str(&answer).unwrap_or_else(|_| panic!("not JSON: {answer:?}")))
+    }
+
+    /// The whole answer to a document.
+    pub async fn ask(&self, query: &str) -> Value {
+        self.post(&json!({ "query": query })).await.1
+    }
+
+    /// The whole answer to a document with variables.
+    pub async fn ask_with(&self, query: &str, variables: Value) -> Value {
+        self.post(&json!({ "query": query, "variables": variables })).await.1
+    }
+
+    /// The data of an answer without errors.
+    pub async fn data(&self, query: &str) -> Value {
+        data(self.ask(query).await)
+    }
+
+    /// The one error of an answer.
+    pub async fn error(&self, query: &str) -> Value {
+        let answer = self.ask(query).await;
+        let errors = answer["errors"].as_array().unwrap_or_else(|| panic!("no errors in {answer}"));
+        assert_eq!(errors.len(), 1, "{answer}");
+        errors[0].clone()
+    }
+}
+
+/// The data of an answer that has no errors.
+pub fn data(mut answer: Value) -> Value {
+    assert!(answer.get("errors").is_none(), "{answer}");
+    answer["data"].take()
+}
