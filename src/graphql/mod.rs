@@ -5,8 +5,16 @@
 
 pub mod catalog;
 pub mod model;
+pub mod modelling;
+pub mod naming;
 pub mod plan;
 pub mod read_set;
 pub mod response;
+#[cfg(test)]
+pub(crate) mod sample;
 pub mod schema;
+pub mod sdl;
 pub mod sql;
+pub mod tags;
+mod text;
+pub mod typescript;

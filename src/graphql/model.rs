@@ -137,6 +137,43 @@ pub struct ValueType {
     pub comparable: bool,
 }
 
+impl ValueType {
+    /// What the sum of such values is; `None` where there is none.
+    #[must_use]
+    pub fn sum(&self) -> Option<Scalar> {
+        match self.shape {
+            Shape::Scalar(Scalar::Int) => Some(Scalar::BigInt),
+            Shape::Scalar(Scalar::BigInt | Scalar::BigDecimal) => Some(Scalar::BigDecimal),
+            Shape::Scalar(Scalar::Float) => Some(Scalar::Float),
+            _ => None,
+        }
+    }
+
+    /// What the average of such values is; `None` where there is none.
+    #[must_use]
+    pub fn average(&self) -> Option<Scalar> {
+        match self.shape {
+            Shape::Scalar(Scalar::Int | Scalar::BigInt | Scalar::BigDecimal) => Some(Scalar::BigDecimal),
+            Shape::Scalar(Scalar::Float) => Some(Scalar::Float),
+            _ => None,
+        }
+    }
+
+    /// `min` and `max` exist. PostgreSQL has none for some types that have an order, such as `boolean`.
+    #[must_use]
+    pub fn has_extremes(&self) -> bool {
+        match &self.shape {
+            Shape::Scalar(Scalar::Text(name)) => {
+                ["Date", "LocalTime", "Time", "Interval"].contains(&name.as_str())
+            }
+            Shape::Scalar(Scalar::Id | Scalar::Boolean | Scalar::Json)
+            | Shape::List(_)
+            | Shape::Composite(_) => false,
+            Shape::Scalar(_) | Shape::Enum(_) => true,
+        }
+    }
+}
+
 /// The shape of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Shape {

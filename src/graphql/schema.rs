@@ -6,12 +6,26 @@ use apollo_compiler::validation::Valid;
 use apollo_compiler::{Name, Schema as Definitions};
 use thiserror::Error;
 
+use super::catalog::Catalog;
 use super::model::Model;
+use super::modelling::model;
+use super::sdl::sdl;
+use super::tags::Names;
 
-/// The catalog gave a schema that GraphQL does not allow: a fault of ours.
+/// Why there is no schema.
 #[derive(Debug, Error)]
-#[error("the schema that was made from the catalog is not valid: {0}")]
-pub struct SchemaError(String);
+pub enum SchemaError {
+    /// The catalog gave a schema that GraphQL does not allow: a fault of ours.
+    #[error("the schema that was made from the catalog is not valid: {0}")]
+    Invalid(String),
+    /// GraphQL has no empty schemas.
+    #[error(
+        "there is nothing to query: no table, view or STABLE function in the exposed schemas that the role may \
+         use. Either the setting graphql.schemas names other schemas than the ones they are in, or the role \
+         lacks grants (GRANT USAGE ON SCHEMA .. TO .., GRANT SELECT ON .. TO ..), or all of it is omitted"
+    )]
+    Empty,
+}
 
 /// One schema.
 #[derive(Debug)]
@@ -27,13 +41,26 @@ pub struct Schema {
 }
 
 impl Schema {
+    /// The schema of a catalog. `names` are the owner's wishes beside those in comments.
+    ///
+    /// # Errors
+    /// When nothing in the catalog can be queried.
+    pub fn of(catalog: &Catalog, names: &Names) -> Result<Self, SchemaError> {
+        let model = model(catalog, names);
+        if model.query.is_empty() {
+            return Err(SchemaError::Empty);
+        }
+        let sdl = sdl(&model);
+        Self::new(model, sdl)
+    }
+
     /// Checks `sdl`, which was made of `model`.
     ///
     /// # Errors
     /// When it is not a valid schema.
     pub fn new(model: Model, sdl: String) -> Result<Self, SchemaError> {
         let definitions = Definitions::parse_and_validate(&sdl, "schema.graphql")
-            .map_err(|invalid| SchemaError(invalid.errors.to_string()))?;
+            .map_err(|invalid| SchemaError::Invalid(invalid.errors.to_string()))?;
         let implementers = definitions.implementers_map();
         Ok(Self { model, sdl, definitions, implementers })
     }

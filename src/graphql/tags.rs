@@ -1,0 +1,363 @@
+//! What the owner of a database says about its names: tags in comments, and the settings that say the same.
+//!
+//! A tag is a line of a comment: `@walcast name lot`, `@walcast omit`, or, for functions,
+//! `@walcast depends_on bids(auction_id = id), rates`. The other lines are the description.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+
+use thiserror::Error;
+
+use super::naming;
+
+/// What a comment says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tags {
+    /// `name`: how it shall be called.
+    pub name: Option<String>,
+    /// `omit`: it is not offered.
+    pub omit: bool,
+    /// `depends_on`: what a function reads.
+    pub depends_on: Vec<Source>,
+    /// The comment without tags; `None` where nothing is left.
+    pub description: Option<String>,
+    /// What is wrong with tags, which count as not written.
+    pub faults: Vec<TagError>,
+}
+
+/// One table of a `depends_on`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// The schema, where one is written.
+    pub schema: Option<String>,
+    /// The table.
+    pub table: String,
+    /// Pairs of its column and the row's column that are equal; empty where any of its rows counts.
+    pub on: Vec<(String, String)>,
+}
+
+/// A tag that cannot be followed.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum TagError {
+    /// No such tag.
+    #[error("there is no tag {0:?}; there are name, omit and depends_on")]
+    Unknown(String),
+    /// `name` without a name that GraphQL allows.
+    #[error("{0:?} cannot be a name in GraphQL: write letters, digits and _, no digit first and not __")]
+    Name(String),
+    /// `omit` with something behind it.
+    #[error("omit stands alone, not before {0:?}")]
+    Omit(String),
+    /// `depends_on` that is not a list of tables.
+    #[error("depends_on takes tables such as bids(auction_id = id), rates; not {0:?}")]
+    DependsOn(String),
+}
+
+impl Tags {
+    /// Reads a comment.
+    #[must_use]
+    pub fn parse(comment: &str) -> Self {
+        let mut tags = Self::default();
+        let mut description = Vec::new();
+        for line in comment.lines() {
+            match line.trim().strip_prefix("@walcast") {
+                Some(tag) if tag.is_empty() || tag.starts_with(char::is_whitespace) => {
+                    if let Err(fault) = tags.read(tag.trim()) {
+                        tags.faults.push(fault);
+                    }
+                }
+                _ => description.push(line),
+            }
+        }
+        let description = description.join("\n");
+        let description = description.trim();
+        tags.description = (!description.is_empty()).then(|| description.to_owned());
+        tags
+    }
+
+    fn read(&mut self, tag: &str) -> Result<(), TagError> {
+        let (word, rest) = tag.split_once(char::is_whitespace).unwrap_or((tag, ""));
+        let rest = rest.trim();
+        match word {
+            "name" if naming::is_name(rest) => self.name = Some(rest.to_owned()),
+            "name" => return Err(TagError::Name(rest.to_owned())),
+            "omit" if rest.is_empty() => self.omit = true,
+            "omit" => return Err(TagError::Omit(rest.to_owned())),
+            "depends_on" => {
+                let wrong = || TagError::DependsOn(rest.to_owned());
+                self.depends_on.extend(sources(&mut Scan(rest)).ok_or_else(wrong)?);
+            }
+            _ => return Err(TagError::Unknown(word.to_owned())),
+        }
+        Ok(())
+    }
+}
+
+fn sources(scan: &mut Scan<'_>) -> Option<Vec<Source>> {
+    let mut sources = Vec::new();
+    loop {
+        let first = scan.identifier()?;
+        let (schema, table) = if scan.take('.') { (Some(first), scan.identifier()?) } else { (None, first) };
+        let mut on = Vec::new();
+        if scan.take('(') {
+            loop {
+                let theirs = scan.identifier()?;
+                scan.take('=').then_some(())?;
+                on.push((theirs, scan.identifier()?));
+                if !scan.take(',') {
+                    break;
+                }
+            }
+            scan.take(')').then_some(())?;
+        }
+        sources.push(Source { schema, table, on });
+        if !scan.take(',') {
+            return scan.is_done().then_some(sources);
+        }
+    }
+}
+
+/// Identifiers as SQL spells them (PostgreSQL manual, section 4.1.1), with signs between them.
+struct Scan<'a>(&'a str);
+
+impl Scan<'_> {
+    fn take(&mut self, sign: char) -> bool {
+        let rest = self.0.trim_start().strip_prefix(sign);
+        self.0 = rest.unwrap_or(self.0);
+        rest.is_some()
+    }
+
+    fn is_done(&self) -> bool {
+        self.0.trim().is_empty()
+    }
+
+    fn identifier(&mut self) -> Option<String> {
+        self.0 = self.0.trim_start();
+        if let Some(mut quoted) = self.0.strip_prefix('"') {
+            let mut name = String::new();
+            loop {
+                let (part, rest) = quoted.split_once('"')?;
+                name.push_str(part);
+                if let Some(more) = rest.strip_prefix('"') {
+                    name.push('"');
+                    quoted = more;
+                } else {
+                    self.0 = rest;
+                    return (!name.is_empty()).then_some(name);
+                }
+            }
+        }
+        let end =
+            self.0.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$')).unwrap_or(self.0.len());
+        let (name, rest) = self.0.split_at_checked(end)?;
+        self.0 = rest;
+        (!name.is_empty()).then(|| name.to_lowercase())
+    }
+}
+
+/// What a setting names.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Place {
+    /// A relation or a type: `public.auctions`.
+    Relation(String, String),
+    /// A column or a foreign key: `public.users.name`.
+    Column(String, String, String),
+    /// A function, whatever its arguments: `public.highest_bid()`.
+    Function(String, String),
+}
+
+impl Place {
+    fn parse(text: &str) -> Option<Self> {
+        let scan = &mut Scan(text);
+        let schema = scan.identifier()?;
+        scan.take('.').then_some(())?;
+        let name = scan.identifier()?;
+        let place = if scan.take('.') {
+            Self::Column(schema, name, scan.identifier()?)
+        } else if scan.take('(') {
+            scan.take(')').then_some(())?;
+            Self::Function(schema, name)
+        } else {
+            Self::Relation(schema, name)
+        };
+        scan.is_done().then_some(place)
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Relation(schema, name) => write!(f, "{schema}.{name}"),
+            Self::Column(schema, relation, name) => write!(f, "{schema}.{relation}.{name}"),
+            Self::Function(schema, name) => write!(f, "{schema}.{name}()"),
+        }
+    }
+}
+
+/// The settings that say what tags say. They come before tags.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names {
+    /// How things shall be called.
+    pub names: HashMap<Place, String>,
+    /// What is not offered.
+    pub omit: HashSet<Place>,
+}
+
+/// An entry of these settings that cannot be followed.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum NamesError {
+    /// What it names cannot be told.
+    #[error("{0:?} names nothing: write schema.table, schema.table.column or schema.function()")]
+    Place(String),
+    /// There is no name behind the place.
+    #[error("{0:?} gives no name: write schema.table=Name")]
+    Missing(String),
+    /// GraphQL does not allow the name.
+    #[error("{0:?} cannot be a name in GraphQL: write letters, digits and _, no digit first and not __")]
+    Name(String),
+}
+
+impl Names {
+    /// Reads `public.auctions=Lot`, `public.users.name=fullName`, `public.highest_bid()=topBid`; and, for what
+    /// is left out, the left sides of such. Identifiers are spelled as in SQL.
+    ///
+    /// # Errors
+    /// All entries that cannot be followed.
+    pub fn parse<T: AsRef<str>>(names: &[T], omit: &[T]) -> Result<Self, Vec<NamesError>> {
+        let mut parsed = Self::default();
+        let mut errors = Vec::new();
+        for entry in names {
+            match renaming(entry.as_ref()) {
+                Ok((place, name)) => {
+                    parsed.names.insert(place, name);
+                }
+                Err(error) => errors.push(error),
+            }
+        }
+        for entry in omit {
+            match Place::parse(entry.as_ref()) {
+                Some(place) => {
+                    parsed.omit.insert(place);
+                }
+                None => errors.push(NamesError::Place(entry.as_ref().to_owned())),
+            }
+        }
+        if errors.is_empty() { Ok(parsed) } else { Err(errors) }
+    }
+
+    /// What holds for `place`: the setting, else the tags of its comment.
+    #[must_use]
+    pub fn tags(&self, place: &Place, comment: Option<&str>) -> Tags {
+        let mut tags = comment.map(Tags::parse).unwrap_or_default();
+        if let Some(name) = self.names.get(place) {
+            tags.name = Some(name.clone());
+        }
+        tags.omit |= self.omit.contains(place);
+        tags
+    }
+}
+
+fn renaming(entry: &str) -> Result<(Place, String), NamesError> {
+    let (place, name) = entry.rsplit_once('=').ok_or_else(|| NamesError::Missing(entry.to_owned()))?;
+    let name = name.trim();
+    if !naming::is_name(name) {
+        return Err(NamesError::Name(name.to_owned()));
+    }
+    let place = Place::parse(place).ok_or_else(|| NamesError::Place(place.to_owned()))?;
+    Ok((place, name.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(schema: Option<&str>, table: &str, on: &[(&str, &str)]) -> Source {
+        let on = on.iter().map(|(theirs, ours)| ((*theirs).to_owned(), (*ours).to_owned())).collect();
+        Source { schema: schema.map(str::to_owned), table: table.to_owned(), on }
+    }
+
+    #[test]
+    fn a_comment_is_description_and_tags() {
+        let tags = Tags::parse("What is for sale.\n @walcast name lot\n\nTwice a week.\n@walcast omit");
+        assert_eq!(tags.name.as_deref(), Some("lot"));
+        assert!(tags.omit);
+        assert_eq!(tags.description.as_deref(), Some("What is for sale.\n\nTwice a week."));
+        assert!(tags.faults.is_empty());
+        assert_eq!(Tags::parse("@walcast omit").description, None);
+        assert_eq!(
+            Tags::parse("@walcaster says hello").description.as_deref(),
+            Some("@walcaster says hello")
+        );
+    }
+
+    #[test]
+    fn depends_on_lists_tables_and_how_they_are_bound() {
+        let tags = Tags::parse(
+            "@walcast depends_on bids(auction_id = id), Shop.rates\n\
+             @walcast depends_on \"My \"\"Table\"(a=b,\"C d\" = e)",
+        );
+        assert_eq!(
+            tags.depends_on,
+            [
+                source(None, "bids", &[("auction_id", "id")]),
+                source(Some("shop"), "rates", &[]),
+                source(None, "My \"Table", &[("a", "b"), ("C d", "e")]),
+            ]
+        );
+        assert!(tags.faults.is_empty());
+    }
+
+    #[test]
+    fn what_cannot_be_followed_is_a_fault_and_otherwise_ignored() {
+        for (comment, fault) in [
+            ("@walcast", TagError::Unknown(String::new())),
+            ("@walcast rename x", TagError::Unknown("rename".to_owned())),
+            ("@walcast name", TagError::Name(String::new())),
+            ("@walcast name 2x", TagError::Name("2x".to_owned())),
+            ("@walcast name __x", TagError::Name("__x".to_owned())),
+            ("@walcast omit this", TagError::Omit("this".to_owned())),
+            ("@walcast depends_on", TagError::DependsOn(String::new())),
+            ("@walcast depends_on bids(", TagError::DependsOn("bids(".to_owned())),
+            ("@walcast depends_on bids(a)", TagError::DependsOn("bids(a)".to_owned())),
+            ("@walcast depends_on bids, ", TagError::DependsOn("bids,".to_owned())),
+            ("@walcast depends_on \"bids", TagError::DependsOn("\"bids".to_owned())),
+            ("@walcast depends_on bids b", TagError::DependsOn("bids b".to_owned())),
+        ] {
+            assert_eq!(Tags::parse(comment), Tags { faults: vec![fault], ..Tags::default() }, "{comment}");
+        }
+    }
+
+    #[test]
+    fn settings_come_before_tags() {
+        let names = Names::parse(
+            &["public.auctions=Lot", "public.users.name = fullName", "public.highest_bid()=topBid"],
+            &["public.secrets", "public.\"Users\".\"a.b\""],
+        )
+        .unwrap();
+        let relation = |name: &str| Place::Relation("public".to_owned(), name.to_owned());
+        let tags = names.tags(&relation("auctions"), Some("@walcast name thing"));
+        assert_eq!(tags.name.as_deref(), Some("Lot"));
+        assert!(names.tags(&relation("secrets"), None).omit);
+        let column = Place::Column("public".to_owned(), "users".to_owned(), "name".to_owned());
+        assert_eq!(names.names[&column], "fullName");
+        let function = Place::Function("public".to_owned(), "highest_bid".to_owned());
+        assert_eq!(names.names[&function], "topBid");
+        let quoted = Place::Column("public".to_owned(), "Users".to_owned(), "a.b".to_owned());
+        assert!(names.omit.contains(&quoted));
+    }
+
+    #[test]
+    fn all_wrong_settings_are_told_at_once() {
+        let errors =
+            Names::parse(&["auctions=Lot", "public.auctions", "public.a=b c"], &["f()"]).unwrap_err();
+        assert_eq!(
+            errors,
+            [
+                NamesError::Place("auctions".to_owned()),
+                NamesError::Missing("public.auctions".to_owned()),
+                NamesError::Name("b c".to_owned()),
+                NamesError::Place("f()".to_owned()),
+            ]
+        );
+    }
+}
