@@ -181,11 +181,6 @@ impl Setting {
         format!("{PREFIX}{}", self.key.replace('.', "__").to_uppercase())
     }
 
-    /// Whether it is a list.
-    pub(super) const fn is_list(&self) -> bool {
-        matches!(self.rule, Rule::Names | Rule::Origins | Rule::Hosts | Rule::Renamings | Rule::Objects)
-    }
-
     /// Whether its value must not be repeated, and may stand in a file of its own instead.
     pub(super) const fn is_secret(&self) -> bool {
         matches!(self.rule, Rule::DatabaseUrl | Rule::Secret { .. })

@@ -362,8 +362,10 @@ fn the_documentation_shows_the_tables_defaults_and_ranges() {
             Fallback::Text(text) => format!("`{text}`"),
             Fallback::PerMode { serve, demo } => format!("`{serve}`; in `demo` `{demo}`"),
             Fallback::Nothing if setting.key == "database.url" => "required".to_owned(),
-            Fallback::Nothing if setting.is_list() => "empty".to_owned(),
-            Fallback::Nothing => "not set".to_owned(),
+            Fallback::Nothing => match setting.rule {
+                Rule::DatabaseUrl | Rule::Secret { .. } | Rule::Name | Rule::File => "not set".to_owned(),
+                _ => "empty".to_owned(),
+            },
         };
         assert_eq!(row[2], default, "default of {key}");
         match setting.rule {
