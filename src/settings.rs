@@ -13,6 +13,7 @@ use crate::access::origin::List;
 use crate::change::value::Profile;
 
 mod database;
+mod graphql;
 mod older;
 mod problem;
 mod reading;
@@ -23,6 +24,7 @@ mod table;
 mod tests;
 
 pub use database::{Database, DatabaseError, Host, SslMode};
+pub use graphql::{GraphQl, Renaming};
 pub use problem::{Problem, SettingsError};
 pub use secret::Secret;
 
@@ -51,6 +53,8 @@ pub struct Settings {
     pub auth: Auth,
     /// What joins get that do not ask otherwise.
     pub channels: Channels,
+    /// The GraphQL endpoint.
+    pub graphql: GraphQl,
     /// What administrative endpoints need.
     pub admin: Admin,
     /// Bounds on what one client, or all together, may ask for.
@@ -228,6 +232,7 @@ impl Settings {
             _ => Profile::Default,
         };
         let channels = Channels { profile };
+        let graphql = GraphQl::read(reading, database.as_ref());
         let admin = Admin { secret: reading.secret(&table::ADMIN_SECRET) };
         let limits = Limits {
             frame_bytes: reading.usize(&table::FRAME_BYTES),
@@ -249,7 +254,7 @@ impl Settings {
         };
         let log = Log { format, filter: reading.text(&table::LOG_FILTER) };
         let shutdown = Shutdown { drain: reading.seconds(&table::DRAIN) };
-        Self { database, listen, replication, auth, channels, admin, limits, outbox, log, shutdown }
+        Self { database, listen, replication, auth, channels, graphql, admin, limits, outbox, log, shutdown }
     }
 }
 
@@ -261,11 +266,7 @@ fn database(
     whole: bool,
 ) -> Option<Database> {
     if reading.is_set(&table::DATABASE_URL) {
-        let text = reading.scalar(&table::DATABASE_URL)?;
-        return text
-            .parse()
-            .map_err(|e: DatabaseError| reading.refuse(&table::DATABASE_URL, e.to_string()))
-            .ok();
+        return reading.database(&table::DATABASE_URL);
     }
     if whole && !older::is_named(aliases) {
         let right = "write DATABASE_URL=postgres://walcast:PASSWORD@localhost:5432/app, \

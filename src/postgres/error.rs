@@ -71,6 +71,9 @@ pub enum PostgresError {
     /// A message of the stream cannot be read.
     #[error("cannot read the stream of changes: {0}")]
     Decode(#[from] DecodeError),
+    /// The catalog's text is not what was asked for.
+    #[error("cannot read the catalog: {0}")]
+    Catalog(serde_json::Error),
     /// The stream contradicts itself.
     #[error("the stream of changes contradicts itself: {0}")]
     Assembly(#[from] AssemblyError),
@@ -108,7 +111,7 @@ impl PostgresError {
             | Self::Timeout { .. }
             | Self::ShuttingDown
             | Self::SlotInUse { .. } => Class::Retry,
-            Self::Decode(_) | Self::Assembly(_) => Class::Bug,
+            Self::Decode(_) | Self::Assembly(_) | Self::Catalog(_) => Class::Bug,
         }
     }
 

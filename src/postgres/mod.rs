@@ -5,6 +5,8 @@
 pub mod catalog;
 pub mod error;
 pub mod gate;
+pub mod introspection;
+pub mod pool;
 pub mod replication;
 pub mod session;
 pub mod setup;

@@ -17,6 +17,27 @@ pub const CONNECT_SECONDS: u64 = 10;
 pub const PINNED_OUTPUT: &str = "-c datestyle=ISO -c intervalstyle=postgres -c timezone=UTC -c bytea_output=hex \
                                  -c extra_float_digits=1";
 
+/// `config` for sessions whose role, from their beginning on, is `role`: no statement has to set it, and RESET comes
+/// back to it.
+#[must_use]
+pub fn as_role(config: &Config, role: Option<&str>) -> Config {
+    let mut config = config.clone();
+    if let Some(role) = role {
+        let own = config.get_options().unwrap_or_default();
+        // Blanks end an option, and a backslash takes their meaning (PostgreSQL manual, 34.1.2 on `options`).
+        let escaped = role.chars().fold(String::new(), |mut text, letter| {
+            if letter.is_ascii_whitespace() || letter == '\x0b' || letter == '\\' {
+                text.push('\\');
+            }
+            text.push(letter);
+            text
+        });
+        let options = format!("{own} -c role={escaped}");
+        config.options(options);
+    }
+    config
+}
+
 /// A handle to the session; clones share it.
 #[derive(Clone)]
 pub struct Session {

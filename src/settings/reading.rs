@@ -6,6 +6,7 @@ use std::time::Duration;
 use config::{Config, Value, ValueKind};
 use tracing_subscriber::EnvFilter;
 
+use super::database::{Database, DatabaseError};
 use super::problem::{Problem, shown};
 use super::secret::Secret;
 use super::table::{Rule, Setting};
@@ -72,11 +73,22 @@ impl<'a> Reading<'a> {
                 let letter = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
                 (1..=63).contains(&text.len()) && text.bytes().all(letter)
             }
-            Rule::Publication => (1..=63).contains(&text.len()) && !text.contains('\0'),
+            Rule::Name => is_name(text),
             Rule::Directives => EnvFilter::builder().parse(text).is_ok(),
             _ => true,
         };
         self.parsed(setting, |text| fits(text).then(|| text.to_owned())).unwrap_or_default()
+    }
+
+    /// A text that need not be there.
+    pub(super) fn optional(&mut self, setting: &Setting) -> Option<String> {
+        self.value(setting)?;
+        Some(self.text(setting))
+    }
+
+    pub(super) fn database(&mut self, setting: &Setting) -> Option<Database> {
+        let text = self.scalar(setting)?;
+        text.parse().map_err(|error: DatabaseError| self.refuse(setting, error.to_string())).ok()
     }
 
     pub(super) fn secret(&mut self, setting: &Setting) -> Option<Secret> {
@@ -148,4 +160,9 @@ impl<'a> Reading<'a> {
             _ => None,
         })
     }
+}
+
+/// Whether Postgres could call something so (PostgreSQL manual, 4.1.1 Identifiers and Key Words).
+pub(super) fn is_name(text: &str) -> bool {
+    (1..=63).contains(&text.len()) && !text.contains('\0')
 }

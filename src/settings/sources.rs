@@ -9,7 +9,7 @@ use config::{Config, ConfigError, File, FileFormat, Map, Source, Value, ValueKin
 
 use super::Mode;
 use super::problem::{Problem, nearest};
-use super::table::{self, DATABASE_URL, Setting, TABLE};
+use super::table::{self, DATABASE_URL, Rule, Setting, TABLE};
 
 /// Reads a whole text file: the settings' only IO, an argument so that tests need no disk.
 pub(super) type ReadFile<'a> = &'a dyn Fn(&Path) -> io::Result<String>;
@@ -173,7 +173,7 @@ impl Layer {
         problems: &mut Vec<Problem>,
     ) {
         // The demo brings its own database; whatever the shell happens to name must not disturb it.
-        if mode == Mode::Demo && setting.key == DATABASE_URL.key {
+        if mode == Mode::Demo && matches!(setting.rule, Rule::DatabaseUrl) {
             return;
         }
         if let Some(value) = secret(direct, by_file, read, problems) {

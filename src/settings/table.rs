@@ -31,10 +31,18 @@ pub(super) enum Rule {
     OneOf(&'static [&'static str]),
     Address,
     Slot,
-    Publication,
+    /// What Postgres calls an object or a role.
+    Name,
+    /// Several of them.
+    Names,
+    File,
     Directives,
     Origins,
     Hosts,
+    /// Pairs of what SQL calls something and what GraphQL is to call it.
+    Renamings,
+    /// What SQL calls something.
+    Objects,
     DatabaseUrl,
     Secret {
         min: usize,
@@ -80,7 +88,7 @@ const fn unset(key: &'static str, rule: Rule) -> Setting {
 pub(super) const DATABASE_URL: Setting = unset("database.url", Rule::DatabaseUrl);
 pub(super) const LISTEN: Setting = text("listen", Rule::Address, "127.0.0.1:4000");
 pub(super) const SLOT: Setting = text("replication.slot", Rule::Slot, "walcast");
-pub(super) const PUBLICATION: Setting = text("replication.publication", Rule::Publication, "walcast");
+pub(super) const PUBLICATION: Setting = text("replication.publication", Rule::Name, "walcast");
 pub(super) const TEMPORARY: Setting = text("replication.temporary", Rule::Flag, "false");
 pub(super) const CREATE_PUBLICATION: Setting = Setting {
     key: "replication.create_publication",
@@ -93,6 +101,22 @@ pub(super) const HOSTS: Setting = unset("auth.hosts", Rule::Hosts);
 pub(super) const PROFILE: Setting =
     text("channels.profile", Rule::OneOf(&["default", "exact", "text"]), "default");
 pub(super) const ADMIN_SECRET: Setting = unset("admin.secret", Rule::Secret { min: 16 });
+pub(super) const GRAPHQL: Setting = text("graphql.enabled", Rule::Flag, "true");
+pub(super) const GRAPHQL_URL: Setting = unset("graphql.url", Rule::DatabaseUrl);
+pub(super) const GRAPHQL_ROLE: Setting = unset("graphql.role", Rule::Name);
+pub(super) const SCHEMAS: Setting = text("graphql.schemas", Rule::Names, "public");
+pub(super) const CONNECTIONS: Setting = number("graphql.connections", "8", 1, 1000, "connections");
+pub(super) const WAIT: Setting = number("graphql.wait_ms", "5000", 1, 600_000, "milliseconds");
+pub(super) const STATEMENT: Setting = number("graphql.statement_ms", "10000", 1, 3_600_000, "milliseconds");
+pub(super) const DEPTH: Setting = number("graphql.depth", "16", 1, 100, "levels");
+pub(super) const COST: Setting = number("graphql.cost", "2000", 1, 1_000_000, "fields");
+pub(super) const ROWS: Setting = number("graphql.rows", "1000", 1, 1_000_000, "rows");
+pub(super) const INTROSPECTION: Setting = text("graphql.introspection", Rule::Flag, "true");
+pub(super) const GRAPHIQL: Setting = text("graphql.graphiql", Rule::Flag, "true");
+pub(super) const DOCUMENTS: Setting = unset("graphql.documents", Rule::File);
+pub(super) const DOCUMENTS_ONLY: Setting = text("graphql.documents_only", Rule::Flag, "false");
+pub(super) const RENAMINGS: Setting = unset("graphql.names", Rule::Renamings);
+pub(super) const OMITTED: Setting = unset("graphql.omit", Rule::Objects);
 pub(super) const FRAME_BYTES: Setting = number("limits.frame_bytes", "1048576", 1024, 67_108_864, "bytes");
 pub(super) const CHANNELS: Setting = number("limits.channels_per_socket", "100", 1, 100_000, "channels");
 pub(super) const MEMBERS: Setting = number("limits.members_per_topic", "100000", 1, 10_000_000, "channels");
@@ -108,7 +132,7 @@ pub(super) const LOG_FILTER: Setting = text("log.filter", Rule::Directives, "inf
 pub(super) const DRAIN: Setting = number("shutdown.drain_seconds", "10", 0, 600, "seconds");
 
 /// Every setting, in the order of the documentation.
-pub(super) const TABLE: [Setting; 24] = [
+pub(super) const TABLE: [Setting; 40] = [
     DATABASE_URL,
     LISTEN,
     SLOT,
@@ -119,6 +143,22 @@ pub(super) const TABLE: [Setting; 24] = [
     ORIGINS,
     HOSTS,
     PROFILE,
+    GRAPHQL,
+    GRAPHQL_URL,
+    GRAPHQL_ROLE,
+    SCHEMAS,
+    CONNECTIONS,
+    WAIT,
+    STATEMENT,
+    DEPTH,
+    COST,
+    ROWS,
+    INTROSPECTION,
+    GRAPHIQL,
+    DOCUMENTS,
+    DOCUMENTS_ONLY,
+    RENAMINGS,
+    OMITTED,
     ADMIN_SECRET,
     FRAME_BYTES,
     CHANNELS,
@@ -175,7 +215,15 @@ impl fmt::Display for Rule {
             Self::OneOf(words) => f.write_str(&words.join(" or ")),
             Self::Address => f.write_str("an IP address and port, such as 127.0.0.1:4000 or [::1]:4000"),
             Self::Slot => f.write_str("1 to 63 of the characters a-z, 0-9 and _"),
-            Self::Publication => f.write_str("a name of 1 to 63 bytes, without the character NUL"),
+            Self::Name => f.write_str("a name of 1 to 63 bytes, without the character NUL"),
+            Self::Names => f.write_str("a list of names, each of 1 to 63 bytes, without the character NUL"),
+            Self::File => f.write_str("the path of a file"),
+            Self::Renamings => f.write_str(
+                "a list such as public.auctions=Lot, public.users.name=fullName, public.highest_bid()=topBid",
+            ),
+            Self::Objects => {
+                f.write_str("a list such as public.secrets, public.users.password, public.reset()")
+            }
             Self::Directives => f.write_str(
                 "a level (error, warn, info, debug, trace) or directives such as walcast=debug,info",
             ),

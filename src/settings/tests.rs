@@ -259,6 +259,66 @@ fn every_number_is_held_to_its_range_in_both_sources() {
 }
 
 #[test]
+fn graphql_asks_the_database_that_is_followed_unless_told_otherwise() {
+    let graphql = with_env(&[]).unwrap().graphql;
+    assert_eq!(graphql.database.unwrap().to_string(), "host=db port=6432 user=walcast dbname=app");
+    let env = [("WALCAST__GRAPHQL__URL", "host=other user=u password=hunter2")];
+    let settings = with_env(&env).unwrap();
+    assert_eq!(settings.graphql.database.as_ref().unwrap().host.to_string(), "other");
+    assert_eq!(host(&settings), "db");
+    assert!(!format!("{settings:?}").contains("hunter2"));
+    let file = serve("[graphql]\nurl_file = '/run/url'", &[("DB_HOST", "h")]).unwrap();
+    assert_eq!(file.graphql.database.unwrap().host.to_string(), "db");
+    assert!(load_in(Mode::Demo, None, &env).unwrap().graphql.database.is_none());
+    only(with_env(&[("WALCAST__GRAPHQL__URL", "nonsense")]), "WALCAST__GRAPHQL__URL");
+}
+
+#[test]
+fn graphql_has_bounds_by_default_and_shows_itself() {
+    let graphql = with_env(&[]).unwrap().graphql;
+    assert!(graphql.enabled && graphql.introspection && graphql.graphiql && !graphql.documents_only);
+    assert_eq!((graphql.role, graphql.schemas, graphql.documents), (None, vec!["public".to_owned()], None));
+    assert_eq!((graphql.connections, graphql.depth, graphql.cost, graphql.rows), (8, 16, 2000, 1000));
+    assert_eq!((graphql.wait, graphql.statement), (Duration::from_secs(5), Duration::from_secs(10)));
+    assert!(graphql.names.is_empty() && graphql.omit.is_empty());
+}
+
+#[test]
+fn graphql_takes_lists_of_schemas_names_and_what_to_leave_out() {
+    let toml = "[graphql]\nrole = 'web anon'\nschemas = ['api', 'a, b']\ndocuments = '/srv/documents.json'\n\
+                documents_only = true\nnames = ['api.a=b=Lot', 'api.users.name = fullName', 'api.best()=topBid']\n\
+                omit = ['api.secrets', 'api.users.password', 'api.reset()']";
+    let graphql = serve(toml, &[("DATABASE_URL", URL)]).unwrap().graphql;
+    assert_eq!(graphql.role.as_deref(), Some("web anon"));
+    assert_eq!(graphql.schemas, ["api", "a, b"]);
+    assert_eq!(graphql.documents.as_deref(), Some(Path::new("/srv/documents.json")));
+    let names: Vec<(&str, &str)> = graphql.names.iter().map(|new| (&*new.object, &*new.name)).collect();
+    assert_eq!(names, [("api.a=b", "Lot"), ("api.users.name", "fullName"), ("api.best()", "topBid")]);
+    assert_eq!(graphql.omit, ["api.secrets", "api.users.password", "api.reset()"]);
+    let env = with_env(&[("WALCAST__GRAPHQL__OMIT", "public.a, public.b.c,")]).unwrap();
+    assert_eq!(env.graphql.omit, ["public.a", "public.b.c"]);
+}
+
+#[test]
+fn graphql_lists_are_held_to_their_forms() {
+    for wrong in
+        ["auctions=Lot", "public.auctions", "public.auctions=", "public.a.b()=x", "public.a=__x", "p.a=1x"]
+    {
+        let line = only(with_env(&[("WALCAST__GRAPHQL__NAMES", wrong)]), "WALCAST__GRAPHQL__NAMES");
+        assert!(line.contains(wrong) && line.contains("public.auctions=Lot"), "{line}");
+    }
+    for wrong in ["secrets", "public.", "a.b.c.d", "a.b.c()"] {
+        only(with_env(&[("WALCAST__GRAPHQL__OMIT", wrong)]), "WALCAST__GRAPHQL__OMIT");
+    }
+    let long = "x".repeat(64);
+    only(with_env(&[("WALCAST__GRAPHQL__SCHEMAS", &long)]), "WALCAST__GRAPHQL__SCHEMAS");
+    only(with_env(&[("WALCAST__GRAPHQL__ROLE", &long)]), "WALCAST__GRAPHQL__ROLE");
+    let line =
+        only(with_env(&[("WALCAST__GRAPHQL__DOCUMENTS_ONLY", "true")]), "WALCAST__GRAPHQL__DOCUMENTS_ONLY");
+    assert!(line.contains("graphql.documents"), "{line}");
+}
+
+#[test]
 fn names_of_slot_and_publication_follow_postgres() {
     let long = "x".repeat(64);
     for slot in ["Slot", "a-b", "a b", &long] {
@@ -302,8 +362,10 @@ fn the_documentation_shows_the_tables_defaults_and_ranges() {
             Fallback::Text(text) => format!("`{text}`"),
             Fallback::PerMode { serve, demo } => format!("`{serve}`; in `demo` `{demo}`"),
             Fallback::Nothing if setting.key == "database.url" => "required".to_owned(),
-            Fallback::Nothing if setting.is_secret() => "not set".to_owned(),
-            Fallback::Nothing => "empty".to_owned(),
+            Fallback::Nothing => match setting.rule {
+                Rule::DatabaseUrl | Rule::Secret { .. } | Rule::Name | Rule::File => "not set".to_owned(),
+                _ => "empty".to_owned(),
+            },
         };
         assert_eq!(row[2], default, "default of {key}");
         match setting.rule {
@@ -322,7 +384,7 @@ fn the_documentation_shows_the_tables_defaults_and_ranges() {
 fn the_documentations_files_load() {
     let examples: Vec<&str> =
         DOCS.split("```toml\n").skip(1).filter_map(|text| text.split("```").next()).collect();
-    assert_eq!(examples.len(), 3);
+    assert_eq!(examples.len(), 4);
     for example in examples {
         let toml = example.replace("/run/secrets/database_url", "/run/url");
         let env: &[_] = if toml.contains("url_file") { &[] } else { &[("DATABASE_URL", URL)] };
