@@ -5,6 +5,7 @@
 
 pub mod catalog;
 pub mod model;
+pub mod negotiation;
 pub mod plan;
 pub mod read_set;
 pub mod response;
