@@ -25,6 +25,7 @@ mod first_light;
 mod foreign_clients;
 mod frames;
 mod graphql_http;
+mod graphql_stream;
 mod http;
 mod limits;
 mod positions;

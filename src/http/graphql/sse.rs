@@ -8,7 +8,7 @@ use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::Response;
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::{Stream, StreamExt, stream};
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use super::{Answers, Stopped};
 
@@ -28,7 +28,7 @@ pub(super) fn response(answers: Answers) -> Response {
 
 /// A stream of events, with comments at once and between them.
 pub(super) fn body(events: impl Stream<Item = Result<Bytes, Stopped>> + Send + 'static) -> Response {
-    let mut ticks = tokio::time::interval(BEAT);
+    let mut ticks = tokio::time::interval_at(Instant::now() + BEAT, BEAT);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let beating = stream::unfold((Box::pin(events), ticks), |(mut events, mut ticks)| async move {
         let item = tokio::select! {
@@ -38,7 +38,7 @@ pub(super) fn body(events: impl Stream<Item = Result<Bytes, Stopped>> + Send + '
         };
         Some((item?, (events, ticks)))
     });
-    let mut response = Response::new(Body::from_stream(beating));
+    let mut response = Response::new(Body::from_stream(stream::iter([Ok(COMMENT)]).chain(beating)));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
