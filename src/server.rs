@@ -111,6 +111,7 @@ impl Server {
             readiness: readiness.clone(),
             origins: settings.auth.rule.clone(),
             console: console(session, publication, write),
+            graphql: None,
         };
         tracing::info!(%address, "listening");
         let http = tokio::spawn(http::serve(listener, app, stopped));

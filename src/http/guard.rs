@@ -17,12 +17,17 @@ pub(super) async fn guard(State(app): State<Arc<App>>, request: Request, next: N
     };
     let preflight = request.method() == Method::OPTIONS
         && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    let wanted = request.headers().get(header::ACCESS_CONTROL_REQUEST_HEADERS).cloned();
     let mut response =
         if preflight { StatusCode::NO_CONTENT.into_response() } else { next.run(request).await };
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if let Some(origin) = allowed {
-        allow(headers, origin, preflight);
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        headers.append(header::VARY, HeaderValue::from_static("Origin"));
+        if preflight {
+            allow(headers, wanted);
+        }
     }
     response
 }
@@ -40,13 +45,14 @@ fn decide(origins: &OriginRule, request: &Request) -> Result<Option<HeaderValue>
     Ok(origins.cors_allow_origin(origin).and_then(|origin| HeaderValue::from_str(origin).ok()))
 }
 
-fn allow(headers: &mut HeaderMap, origin: HeaderValue, preflight: bool) {
-    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-    headers.append(header::VARY, HeaderValue::from_static("Origin"));
-    if preflight {
-        headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST"));
-        let names = HeaderValue::from_static("authorization, content-type, apikey, x-client-info");
+/// What a page that may talk to us may send: any header that it names, since none grants anything that its origin
+/// does not.
+fn allow(headers: &mut HeaderMap, wanted: Option<HeaderValue>) {
+    let methods = HeaderValue::from_static("GET, POST, PUT, DELETE");
+    headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
+    headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+    if let Some(names) = wanted {
         headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, names);
-        headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+        headers.append(header::VARY, HeaderValue::from_static("Access-Control-Request-Headers"));
     }
 }

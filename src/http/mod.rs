@@ -1,6 +1,7 @@
-//! One port for everything: WebSockets, health, and the console page.
+//! One port for everything: WebSockets, GraphQL, health, and the console page.
 
 mod console;
+mod graphql;
 mod guard;
 mod health;
 mod websocket;
@@ -23,6 +24,7 @@ use crate::access::origin::OriginRule;
 use crate::hub::Hub;
 use crate::readiness::Readiness;
 pub use console::{Answer, Console, DemoWrite, Listed, Listing, Writer};
+pub use graphql::{Documents, DocumentsError, GraphQl};
 
 /// How long a client may take to send the head of a request.
 const HEAD: Duration = Duration::from_secs(10);
@@ -40,6 +42,8 @@ pub struct App {
     pub origins: OriginRule,
     /// What the console page asks for.
     pub console: Console,
+    /// The GraphQL endpoint; `None` where it is turned off.
+    pub graphql: Option<Arc<GraphQl>>,
 }
 
 /// An answer that is an error: `{"error": {"code": .., "message": ..}}`. Codes are listed in
@@ -60,6 +64,9 @@ fn router(app: Arc<App>) -> Router {
         .route("/websocket", any(websocket::upgrade));
     if demo {
         router = router.route("/demo/write", post(console::demo_write));
+    }
+    if let Some(graphql) = &app.graphql {
+        router = router.merge(graphql::routes(Arc::clone(graphql)));
     }
     for file in &console::FILES {
         router = router.route(file.path, get(move || async move { file.response() }));

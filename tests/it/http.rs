@@ -127,7 +127,7 @@ async fn cors_answers_follow_the_rule() {
         let answer = ask("OPTIONS", "/ready", &preflight).await;
         assert_eq!(status(&answer), 204);
         assert_eq!(header(&answer, "access-control-allow-origin"), Some(origin));
-        assert_eq!(header(&answer, "access-control-allow-methods"), Some("GET, POST"));
+        assert_eq!(header(&answer, "access-control-allow-methods"), Some("GET, POST, PUT, DELETE"));
         assert!(
             header(&answer, "access-control-allow-headers").is_some_and(|names| names.contains("apikey"))
         );

@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a failing run explains itself")]
 
 mod cluster;
+mod graphql_served;
 mod postgres_binaries;
 mod program;
 mod proxy;
@@ -23,6 +24,8 @@ mod filters_random;
 mod first_light;
 mod foreign_clients;
 mod frames;
+mod graphql_http;
+mod graphql_stream;
 mod http;
 mod limits;
 mod positions;

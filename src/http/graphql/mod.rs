@@ -1,0 +1,243 @@
+//! GraphQL over HTTP: `/graphql` for one operation a request, `/graphql/stream` for many on one response.
+//!
+//! Every operation is a stream of results, a query's ends after one. The response pulls it: a client that goes
+//! away drops it, and with it the statement that runs.
+
+mod documents;
+mod multipart;
+mod problem;
+mod request;
+mod single;
+mod sse;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use axum::response::Response;
+use axum::routing::get;
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::{self, BoxStream};
+use thiserror::Error;
+use tokio::sync::watch;
+
+use crate::graphql::negotiation::{Accept, Form, Json, OFFERED, Results};
+use crate::operations::{Answer, Fault, Identity, Kind, Operations, Prepared, Refused, Request};
+pub use documents::{Documents, DocumentsError};
+use problem::{Problem, plain};
+use request::Parameters;
+use single::Streams;
+
+/// When a client may try again what the database could not answer, in seconds. Connections to it are tried again in
+/// pauses of up to 10 s.
+const RETRY_AFTER: &str = "5";
+
+/// The GraphQL endpoint.
+pub struct GraphQl {
+    operations: Operations,
+    identity: Identity,
+    documents: Documents,
+    stop: watch::Receiver<bool>,
+    streams: Streams,
+}
+
+/// The server ends, and with it a stream whose operation did not; its client is to ask again.
+#[derive(Debug, Error)]
+#[error("the server stops")]
+struct Stopped;
+
+/// The results of one operation, in order.
+type Answers = BoxStream<'static, Result<Answer, Stopped>>;
+
+impl GraphQl {
+    /// An endpoint that runs all operations as `identity`; streams end once `stop` is true.
+    #[must_use]
+    pub fn new(
+        operations: Operations,
+        identity: Identity,
+        documents: Documents,
+        stop: watch::Receiver<bool>,
+    ) -> Self {
+        Self { operations, identity, documents, stop, streams: Streams::default() }
+    }
+
+    /// Parses and checks an operation.
+    fn prepare(&self, parameters: Parameters) -> Result<Prepared, Refusal> {
+        let Parameters { query, document_id, operation_name, variables, .. } = parameters;
+        let document = self.documents.resolve(query, document_id.as_deref())?;
+        let request = Request { document, operation_name, variables, identity: self.identity.clone() };
+        Ok(self.operations.prepare(request)?)
+    }
+
+    /// Carries an operation out, as far as its results are asked for.
+    fn answers(&self, prepared: Prepared) -> Answers {
+        let results = results(prepared.kind());
+        let operations = self.operations.clone();
+        let answers = stream::once(async move { Ok(operations.run(&prepared).await) }).boxed();
+        match results {
+            // What a mutation has done must be told, so one result is waited for.
+            Results::One => answers,
+            Results::Many => until(self.stop.clone(), answers),
+        }
+    }
+}
+
+/// These results, until the server stops.
+fn until(stop: watch::Receiver<bool>, answers: Answers) -> Answers {
+    let step = |(mut answers, mut stop): (Answers, watch::Receiver<bool>)| async move {
+        let item = tokio::select! {
+            biased;
+            answer = answers.next() => answer?,
+            () = stopped(&mut stop) => Err(Stopped),
+        };
+        Some((item, (answers, stop)))
+    };
+    stream::unfold((answers, stop), step).boxed()
+}
+
+/// Resolves when the server stops.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // Without a sender there is no server left.
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+const fn results(kind: Kind) -> Results {
+    match kind {
+        Kind::Query | Kind::Mutation => Results::One,
+        Kind::Live | Kind::Subscription => Results::Many,
+    }
+}
+
+/// Why there is no operation.
+enum Refusal {
+    /// The request is at fault.
+    Request(Problem),
+    /// The operation is, or the database.
+    Operation(Refused),
+}
+
+impl From<Problem> for Refusal {
+    fn from(problem: Problem) -> Self {
+        Self::Request(problem)
+    }
+}
+
+impl From<Refused> for Refusal {
+    fn from(refused: Refused) -> Self {
+        Self::Operation(refused)
+    }
+}
+
+/// The paths of the endpoint, for a router of any state.
+pub(super) fn routes<S>(graphql: Arc<GraphQl>) -> Router<S> {
+    let stream = get(single::connect).put(single::reserve).post(single::operate).delete(single::cancel);
+    Router::new()
+        .route("/graphql", get(by_get).post(by_post))
+        .route("/graphql/stream", stream)
+        .with_state(graphql)
+}
+
+async fn by_get(State(graphql): State<Arc<GraphQl>>, headers: HeaderMap, uri: Uri) -> Response {
+    answer(&graphql, &Method::GET, &headers, Parameters::from_query(uri.query())).await
+}
+
+async fn by_post(State(graphql): State<Arc<GraphQl>>, headers: HeaderMap, body: Body) -> Response {
+    let parameters = Parameters::from_body(&headers, body).await;
+    answer(&graphql, &Method::POST, &headers, parameters).await
+}
+
+async fn answer(
+    graphql: &GraphQl,
+    method: &Method,
+    headers: &HeaderMap,
+    parameters: Result<Parameters, Problem>,
+) -> Response {
+    let accept = Accept::parse(request::joined(headers, &header::ACCEPT).as_deref());
+    let prepared = parameters.map_err(Refusal::from).and_then(|parameters| graphql.prepare(parameters));
+    let mut response = match prepared {
+        Ok(prepared) => carry_out(graphql, method, &accept, prepared).await,
+        Err(refusal) => refuse(&accept, refusal),
+    };
+    response.headers_mut().append(header::VARY, HeaderValue::from_static("Accept"));
+    response
+}
+
+async fn carry_out(graphql: &GraphQl, method: &Method, accept: &Accept, prepared: Prepared) -> Response {
+    // Links and images make GETs without being asked (GraphQL-over-HTTP draft, "GET").
+    if prepared.kind() == Kind::Mutation && method == Method::GET {
+        let problem = Problem::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "MethodNotAllowed",
+            "a mutation must be sent by POST",
+        );
+        return problem.with(header::ALLOW, "POST").response(json(accept));
+    }
+    match accept.form(results(prepared.kind())) {
+        Some(Form::Json(kind)) => {
+            let answer = graphql.operations.run(&prepared).await;
+            if answer.unavailable {
+                unavailable(kind, answer.body)
+            } else {
+                plain(StatusCode::OK, kind, answer.body)
+            }
+        }
+        Some(Form::EventStream) => sse::response(graphql.answers(prepared)),
+        Some(Form::Multipart) => multipart::response(graphql.answers(prepared)),
+        None => not_acceptable(),
+    }
+}
+
+/// Clients of streams take any status but 200 for a broken connection and try again, so what will not mend by itself
+/// is told as a result.
+fn refuse(accept: &Accept, refusal: Refusal) -> Response {
+    let (status, body) = match refusal {
+        Refusal::Operation(Refused { fault: Fault::Unavailable, body }) => {
+            return unavailable(json(accept), body);
+        }
+        Refusal::Operation(Refused { fault: Fault::Off, body }) => {
+            return plain(StatusCode::SERVICE_UNAVAILABLE, json(accept), body);
+        }
+        Refusal::Operation(Refused { body, .. }) => {
+            // `application/json`: "the server SHOULD use the 200 status code", for any GraphQL response.
+            let strict = json(accept) == Json::Response;
+            (if strict { StatusCode::BAD_REQUEST } else { StatusCode::OK }, body)
+        }
+        Refusal::Request(problem) if problem.status != StatusCode::BAD_REQUEST => {
+            return problem.response(json(accept));
+        }
+        Refusal::Request(problem) => (problem.status, problem.body()),
+    };
+    let told = |body| stream::iter([Ok(Answer { body, unavailable: false })]).boxed();
+    match accept.form(Results::One) {
+        Some(Form::Json(kind)) => plain(status, kind, body),
+        Some(Form::EventStream) => sse::response(told(body)),
+        Some(Form::Multipart) => multipart::response(told(body)),
+        None => not_acceptable(),
+    }
+}
+
+fn unavailable(kind: Json, body: Bytes) -> Response {
+    let mut response = plain(StatusCode::SERVICE_UNAVAILABLE, kind, body);
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
+    response
+}
+
+fn not_acceptable() -> Response {
+    let problem = Problem::new(
+        StatusCode::NOT_ACCEPTABLE,
+        "NotAcceptable",
+        "the response has none of the media types in Accept; live queries and subscriptions are streams",
+    );
+    problem.with(header::ACCEPT, OFFERED).response(Json::Legacy)
+}
+
+/// The type of a plain answer, also to who would rather have had a stream.
+fn json(accept: &Accept) -> Json {
+    match accept.form(Results::One) {
+        Some(Form::Json(kind)) => kind,
+        _ => Json::Legacy,
+    }
+}

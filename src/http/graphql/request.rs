@@ -1,0 +1,133 @@
+//! The parameters of a request, from a query string or a JSON body (GraphQL-over-HTTP draft, "Request").
+
+use std::time::Duration;
+
+use apollo_compiler::response::{JsonMap, JsonValue};
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderName, StatusCode, Uri, header};
+use bytes::Bytes;
+use url::form_urlencoded;
+
+use super::problem::Problem;
+use crate::graphql::negotiation::is_json_request;
+
+/// The largest body of a request, in bytes.
+const BODY_BYTES: usize = 1024 * 1024;
+
+/// How long a client may take to send it.
+const BODY_TIME: Duration = Duration::from_secs(30);
+
+/// What a client sent.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Parameters {
+    pub(super) query: Option<String>,
+    pub(super) document_id: Option<String>,
+    pub(super) operation_name: Option<String>,
+    pub(super) variables: JsonMap,
+    pub(super) extensions: JsonMap,
+}
+
+impl Parameters {
+    /// Reads those of a GET.
+    pub(super) fn from_query(query: Option<&str>) -> Result<Self, Problem> {
+        let mut map = JsonMap::new();
+        for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+            // "Setting the value of the operationName parameter to the empty string is equivalent to omitting" it;
+            // clients do so with the others, too.
+            let value = match &*name {
+                "query" | "documentId" | "operationName" if !value.is_empty() => {
+                    JsonValue::String(value.as_ref().into())
+                }
+                "variables" | "extensions" if !value.is_empty() => serde_json::from_str(&value)
+                    .map_err(|_| Problem::parameter(format!("`{name}` is not JSON")))?,
+                _ => continue,
+            };
+            if map.insert(name.as_ref(), value).is_some() {
+                return Err(Problem::parameter(format!("`{name}` is given more than once")));
+            }
+        }
+        Self::from_map(map)
+    }
+
+    /// Reads those of a POST.
+    pub(super) async fn from_body(headers: &HeaderMap, body: Body) -> Result<Self, Problem> {
+        let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        if !is_json_request(content_type) {
+            let unsupported = Problem::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "ContentTypeUnsupported",
+                "the Content-Type of a POST must be application/json, in UTF-8",
+            );
+            return Err(unsupported.with(header::ACCEPT, "application/json"));
+        }
+        Self::from_json(&read(body).await?)
+    }
+
+    fn from_json(body: &[u8]) -> Result<Self, Problem> {
+        match serde_json::from_slice(body) {
+            Ok(JsonValue::Object(map)) => Self::from_map(map),
+            Ok(_) => Err(Problem::parameter("the body is not a JSON object")),
+            Err(error) => Err(Problem::parameter(format!(
+                "the body is not JSON, from line {}, column {} on",
+                error.line(),
+                error.column()
+            ))),
+        }
+    }
+
+    fn from_map(mut map: JsonMap) -> Result<Self, Problem> {
+        Ok(Self {
+            query: text(&mut map, "query")?,
+            document_id: text(&mut map, "documentId")?,
+            operation_name: text(&mut map, "operationName")?,
+            variables: object(&mut map, "variables")?,
+            extensions: object(&mut map, "extensions")?,
+        })
+    }
+}
+
+/// A parameter of the query string that is not the operation's.
+pub(super) fn query_parameter(uri: &Uri, wanted: &str) -> Option<String> {
+    let mut parameters = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+    parameters.find(|(name, value)| name == wanted && !value.is_empty()).map(|(_, value)| value.into_owned())
+}
+
+/// A header that may be given in several lines.
+pub(super) fn joined(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+    let lines: Vec<_> = headers.get_all(name).iter().filter_map(|line| line.to_str().ok()).collect();
+    (!lines.is_empty()).then(|| lines.join(","))
+}
+
+async fn read(body: Body) -> Result<Bytes, Problem> {
+    let reading = axum::body::to_bytes(body, BODY_BYTES);
+    match tokio::time::timeout(BODY_TIME, reading).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        // Of the reasons why a body ends early, this is the only one whose sender still hears us.
+        Ok(Err(_)) => Err(Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "BodyTooLarge",
+            format!("the body is larger than {BODY_BYTES} bytes"),
+        )),
+        Err(_) => Err(Problem::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "BodyTooSlow",
+            format!("the body took longer than {} s", BODY_TIME.as_secs()),
+        )),
+    }
+}
+
+fn text(map: &mut JsonMap, name: &str) -> Result<Option<String>, Problem> {
+    match map.remove(name) {
+        None | Some(JsonValue::Null) => Ok(None),
+        Some(JsonValue::String(text)) => Ok(Some(text.as_str().to_owned())),
+        Some(_) => Err(Problem::parameter(format!("`{name}` must be a string"))),
+    }
+}
+
+fn object(map: &mut JsonMap, name: &str) -> Result<JsonMap, Problem> {
+    match map.remove(name) {
+        None | Some(JsonValue::Null) => Ok(JsonMap::new()),
+        Some(JsonValue::Object(object)) => Ok(object),
+        Some(_) => Err(Problem::parameter(format!("`{name}` must be an object"))),
+    }
+}

@@ -1,0 +1,103 @@
+//! `text/event-stream`: one operation on one response ("distinct connections mode" of the GraphQL-over-SSE protocol),
+//! and the events themselves, which single-connection mode shares.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::response::Response;
+use bytes::{BufMut, Bytes, BytesMut};
+use futures_util::{Stream, StreamExt, stream};
+use tokio::time::{Instant, MissedTickBehavior};
+
+use super::{Answers, Stopped};
+
+/// How often something is sent on an idle stream, so that proxies do not take it for dead.
+const BEAT: Duration = Duration::from_secs(12);
+
+/// What browsers wait for before they tell that a stream is open; a comment to everybody else.
+const COMMENT: Bytes = Bytes::from_static(b":\n\n");
+
+const COMPLETE: Bytes = Bytes::from_static(b"event: complete\ndata:\n\n");
+
+/// A stream of one operation's results.
+pub(super) fn response(answers: Answers) -> Response {
+    let results = answers.map(|answer| Ok(next(&[&answer?.body])));
+    body(results.chain(stream::iter([Ok(COMPLETE)])))
+}
+
+/// A stream of events, with comments at once and between them.
+pub(super) fn body(events: impl Stream<Item = Result<Bytes, Stopped>> + Send + 'static) -> Response {
+    let mut ticks = tokio::time::interval_at(Instant::now() + BEAT, BEAT);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let beating = stream::unfold((Box::pin(events), ticks), |(mut events, mut ticks)| async move {
+        let item = tokio::select! {
+            biased;
+            _ = ticks.tick() => Some(Ok(COMMENT)),
+            event = events.next() => event,
+        };
+        Some((item?, (events, ticks)))
+    });
+    let mut response = Response::new(Body::from_stream(stream::iter([Ok(COMMENT)]).chain(beating)));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    // nginx collects answers by default.
+    headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+    response
+}
+
+/// A result, of one operation among others where `id` is its identifier as JSON.
+pub(super) fn next_of(id: &str, result: &[u8]) -> Bytes {
+    next(&[b"{\"id\":", id.as_bytes(), b",\"payload\":", result, b"}"])
+}
+
+/// The end of one operation among others.
+pub(super) fn complete_of(id: &str) -> Bytes {
+    format!("event: complete\ndata: {{\"id\":{id}}}\n\n").into()
+}
+
+fn next(pieces: &[&[u8]]) -> Bytes {
+    const BEFORE: &[u8] = b"event: next\ndata: ";
+    const AFTER: &[u8] = b"\n\n";
+    let length = pieces.iter().map(|piece| piece.len()).sum::<usize>();
+    let mut event = BytesMut::with_capacity(BEFORE.len() + length + AFTER.len());
+    event.put_slice(BEFORE);
+    for piece in pieces {
+        put_line(&mut event, piece);
+    }
+    event.put_slice(AFTER);
+    event.freeze()
+}
+
+/// A line break ends the field. In JSON there are some only between tokens, where a space does as well.
+fn put_line(event: &mut BytesMut, mut json: &[u8]) {
+    while let Some(at) = memchr::memchr2(b'\n', b'\r', json) {
+        let (line, rest) = json.split_at(at);
+        event.put_slice(line);
+        event.put_u8(b' ');
+        json = rest.get(1..).unwrap_or_default();
+    }
+    event.put_slice(json);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_has_the_result_in_one_line() {
+        for (result, event) in [
+            ("{\"data\":1}", "event: next\ndata: {\"data\":1}\n\n"),
+            ("{\n\"a\":\r\n\"\\n\"\r}", "event: next\ndata: { \"a\":  \"\\n\" }\n\n"),
+            ("", "event: next\ndata: \n\n"),
+        ] {
+            assert_eq!(next(&[result.as_bytes()]), event);
+        }
+        assert_eq!(
+            next_of("\"a\"", b"{\"data\":\n1}"),
+            "event: next\ndata: {\"id\":\"a\",\"payload\":{\"data\": 1}}\n\n"
+        );
+        assert_eq!(complete_of("\"a\""), "event: complete\ndata: {\"id\":\"a\"}\n\n");
+    }
+}
