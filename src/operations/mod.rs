@@ -17,6 +17,7 @@ use apollo_compiler::response::{GraphQLError, JsonMap};
 use apollo_compiler::validation::Valid;
 use bytes::Bytes;
 use serde::Serialize;
+use tokio::sync::Notify;
 
 use crate::graphql::plan::{self, Limits, PlanError};
 use crate::graphql::schema::Schema;
@@ -187,14 +188,16 @@ pub struct Operations {
     served: Arc<RwLock<Current>>,
     database: Arc<dyn Database>,
     limits: Limits,
+    stale: Arc<Notify>,
 }
 
 impl Operations {
-    /// Nothing can be asked before [`Operations::serve`] was called.
+    /// Nothing can be asked before [`Operations::serve`] was called. `stale` is notified when a statement failed as if the
+    /// schema were no longer that of the database.
     #[must_use]
-    pub fn new(database: Arc<dyn Database>, limits: Limits) -> Self {
+    pub fn new(database: Arc<dyn Database>, limits: Limits, stale: Arc<Notify>) -> Self {
         let none = (Fault::Unavailable, "the schema has not been read from the database yet".to_owned());
-        Self { served: Arc::new(RwLock::new(Err(none))), database, limits }
+        Self { served: Arc::new(RwLock::new(Err(none))), database, limits, stale }
     }
 
     /// From now on this schema.

@@ -10,6 +10,10 @@ use crate::graphql::plan::{Operand, PlanError, Root};
 use crate::graphql::response::{Extensions, FieldError, Segment, is_marked, resolve, resolve_root};
 use crate::graphql::sql::{Script, Statement};
 
+/// What a statement meets that was made for a schema of before: an undefined table, column, function, object or type; a
+/// missing privilege; a plan whose result changed. Appendix A of the Postgres manual.
+const STALE: [&str; 6] = ["42P01", "42703", "42883", "42704", "42501", "0A000"];
+
 impl Operations {
     /// Carries an operation out, once.
     pub async fn run(&self, prepared: &Prepared) -> Answer {
@@ -49,7 +53,7 @@ impl Operations {
         };
         let mut reply = match self.database.read(&prepared.identity, step).await {
             Ok(reply) => reply,
-            Err(error) => return refused(error, roots, |_| (roots.len() == 1).then_some(0)),
+            Err(error) => return self.refused(error, roots, |_| (roots.len() == 1).then_some(0)),
         };
         let Some(data) = reply.first_mut().and_then(Option::take) else { return answered("null", &[]) };
         if !is_marked(&data) {
@@ -68,7 +72,7 @@ impl Operations {
             match self.database.write(&prepared.identity, steps).await {
                 Ok(replies) => replies,
                 Err(error) => {
-                    return refused(error, roots, |step| places.iter().position(|after| step < *after));
+                    return self.refused(error, roots, |step| places.iter().position(|after| step < *after));
                 }
             }
         };
@@ -150,17 +154,24 @@ fn unfit(error: &PlanError, root: &Root) -> FieldError {
     }
 }
 
-/// An error of the database; `at` knows the root field of a step.
-fn refused(error: DatabaseError, roots: &[Root], at: impl Fn(usize) -> Option<usize>) -> Answer {
-    let (message, code, hint, step, unavailable) = match error {
-        DatabaseError::Unavailable(reason) => (reason, "Unavailable".to_owned(), None, None, true),
-        DatabaseError::Timeout => {
-            let message = "the database needed longer than it may; ask for less, or for what an index serves";
-            (message.to_owned(), "Timeout".to_owned(), None, None, false)
-        }
-        DatabaseError::Refused { step, code, message, hint } => (message, code, hint, Some(step), false),
-    };
-    let root = step.and_then(at).and_then(|place| roots.get(place));
-    let path = root.map(|root| Segment::Key(Arc::clone(&root.key))).into_iter().collect();
-    failed(&[FieldError { message, path, extensions: Extensions { code, hint } }], unavailable)
+impl Operations {
+    /// An error of the database; `at` knows the root field of a step.
+    fn refused(&self, error: DatabaseError, roots: &[Root], at: impl Fn(usize) -> Option<usize>) -> Answer {
+        let (message, code, hint, step, unavailable) = match error {
+            DatabaseError::Unavailable(reason) => (reason, "Unavailable".to_owned(), None, None, true),
+            DatabaseError::Timeout => {
+                let message = "the database needed longer than it may; ask for less, or for what an index serves";
+                (message.to_owned(), "Timeout".to_owned(), None, None, false)
+            }
+            DatabaseError::Refused { step, code, message, hint } => {
+                if STALE.contains(&code.as_str()) {
+                    self.stale.notify_one();
+                }
+                (message, code, hint, Some(step), false)
+            }
+        };
+        let root = step.and_then(at).and_then(|place| roots.get(place));
+        let path = root.map(|root| Segment::Key(Arc::clone(&root.key))).into_iter().collect();
+        failed(&[FieldError { message, path, extensions: Extensions { code, hint } }], unavailable)
+    }
 }

@@ -3,6 +3,8 @@
 //! On a stop: no new connections, no more changes from the slot; sockets get what waits for them and are
 //! closed with 1012; then the last acknowledgement is sent, and the replication session ends.
 
+mod graphql;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -42,6 +44,15 @@ pub enum ServerError {
     /// Threads cannot be had.
     #[error("cannot start the shards and the reader")]
     Threads(#[source] std::io::Error),
+    /// The settings `graphql.names` and `graphql.omit` name what nothing can be called.
+    #[error("graphql.names, graphql.omit: {0}")]
+    Names(String),
+    /// The persisted documents cannot be had.
+    #[error(transparent)]
+    Documents(#[from] http::DocumentsError),
+    /// The pool of connections cannot be had.
+    #[error("cannot make the pool of connections")]
+    Pool(#[source] deadpool::managed::BuildError),
     /// The reader of the slot ended.
     #[error("the reader of the slot ended")]
     Reader(#[source] PostgresError),
@@ -106,12 +117,13 @@ impl Server {
             watches,
             stopped.clone(),
         );
+        let graphql = graphql::start(settings, database, session.clone(), stopped.clone())?;
         let app = App {
             hub: hub.clone(),
             readiness: readiness.clone(),
             origins: settings.auth.rule.clone(),
             console: console(session, publication, write),
-            graphql: None,
+            graphql,
         };
         tracing::info!(%address, "listening");
         let http = tokio::spawn(http::serve(listener, app, stopped));

@@ -1,0 +1,107 @@
+//! The wiring of GraphQL: connections, the watched schema, operations, and the endpoint.
+
+use std::sync::Arc;
+
+use tokio::sync::{Notify, watch};
+use tokio_postgres::Config;
+
+use super::ServerError;
+use crate::graphql::catalog::Catalog;
+use crate::graphql::plan::Limits;
+use crate::graphql::schema::Schema;
+use crate::graphql::tags::Names;
+use crate::http::{Documents, GraphQl};
+use crate::operations::{Fault, Identity, Operations, Served};
+use crate::postgres::pool::{Pool, PoolOptions};
+use crate::postgres::schema_watch::{SchemaWatch, Sight};
+use crate::postgres::session::Session;
+use crate::settings::{self, Settings};
+
+/// Starts the endpoint; it has a schema once the catalog was read. `followed` is the database whose changes are read.
+pub(super) fn start(
+    settings: &Settings,
+    database: &Config,
+    followed: Session,
+    stopped: watch::Receiver<bool>,
+) -> Result<Option<Arc<GraphQl>>, ServerError> {
+    let own = &settings.graphql;
+    if !own.enabled {
+        return Ok(None);
+    }
+    let names = names(own)?;
+    let documents = Documents::load(own.documents.as_deref(), own.documents_only)?;
+    // The demo's database has no setting.
+    let asked = own.database.as_ref().map_or(database, settings::Database::config);
+    let pool = Pool::new(
+        asked,
+        PoolOptions {
+            role: own.role.clone(),
+            connections: own.connections,
+            wait: own.wait,
+            statement: own.statement,
+        },
+    )
+    .map_err(ServerError::Pool)?;
+    let limits = Limits {
+        depth: own.depth,
+        cost: own.cost,
+        rows: u32::try_from(own.rows).unwrap_or(u32::MAX),
+        introspection: own.introspection,
+    };
+    let stale = Arc::new(Notify::new());
+    let operations = Operations::new(Arc::new(pool), limits, Arc::clone(&stale));
+    let loopback = settings.listen.ip().is_loopback();
+    let watch =
+        SchemaWatch::new(asked, own.role.as_deref(), followed, own.schemas.clone(), loopback, stale);
+    let serving = operations.clone();
+    tokio::spawn(watch.run(move |sight| tell(&serving, &names, sight)));
+    Ok(Some(Arc::new(GraphQl::new(operations, Identity::default(), documents, stopped))))
+}
+
+fn names(settings: &settings::GraphQl) -> Result<Names, ServerError> {
+    let names: Vec<_> =
+        settings.names.iter().map(|renaming| format!("{}={}", renaming.object, renaming.name)).collect();
+    Names::parse(&names, &settings.omit).map_err(|errors| {
+        let all: Vec<_> = errors.iter().map(ToString::to_string).collect();
+        ServerError::Names(all.join("; "))
+    })
+}
+
+fn tell(operations: &Operations, names: &Names, sight: Sight) {
+    match sight {
+        Sight::Catalog { catalog, live } => {
+            if let Err(reason) = live {
+                tracing::warn!(%reason, "live queries would not be sound here");
+            }
+            operations.serve(schema(&catalog, names));
+        }
+        Sight::Forbidden(reason) => {
+            tracing::error!("{reason}");
+            operations.serve(Err((Fault::Off, reason)));
+        }
+        // A schema that was read before may hold still; without one, who asks is told the reason.
+        Sight::Unreachable(reason) => {
+            if operations.served().is_err() {
+                let message = format!("the schema cannot be read from the database: {reason}");
+                operations.serve(Err((Fault::Unavailable, message)));
+            }
+        }
+    }
+}
+
+fn schema(catalog: &Catalog, names: &Names) -> Served {
+    match Schema::of(catalog, names) {
+        Ok(schema) => {
+            for remark in &schema.model.remarks {
+                tracing::warn!("{remark}");
+            }
+            let fields = schema.model.query.len() + schema.model.mutation.len();
+            tracing::info!(types = schema.model.entities.len(), fields, "the GraphQL schema was read");
+            Ok(Arc::new(schema))
+        }
+        Err(error) => {
+            tracing::error!(%error, "there is no GraphQL schema");
+            Err((Fault::Off, error.to_string()))
+        }
+    }
+}
