@@ -451,6 +451,9 @@ async fn the_fingerprint_changes_with_everything_that_changes_the_catalog() {
             assert_ne!(next, last, "{change} on {major}");
             last = next;
         }
+        // The first ANALYZE notes that a table has no partitions any more.
+        client.batch_execute("analyze").await.unwrap();
+        let last = introspection::fingerprint(&client, &schemas).await.unwrap();
         client.batch_execute("insert into api.pairs values (1, 1, 1); analyze").await.unwrap();
         client.batch_execute("vacuum freeze").await.unwrap();
         assert_eq!(introspection::fingerprint(&client, &schemas).await.unwrap(), last);
