@@ -160,7 +160,8 @@ impl Operations {
         let (message, code, hint, step, unavailable) = match error {
             DatabaseError::Unavailable(reason) => (reason, "Unavailable".to_owned(), None, None, true),
             DatabaseError::Timeout => {
-                let message = "the database needed longer than it may; ask for less, or for what an index serves";
+                let message =
+                    "the database needed longer than it may; ask for less, or for what an index serves";
                 (message.to_owned(), "Timeout".to_owned(), None, None, false)
             }
             DatabaseError::Refused { step, code, message, hint } => {

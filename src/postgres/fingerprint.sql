@@ -1,7 +1,12 @@
 -- A text that changes whenever introspection.sql may answer otherwise: every DDL statement writes a new version of the rows
 -- it concerns, GRANT and COMMENT ON too. It changes more often than the catalog does, for TRUNCATE as an example.
 -- $1: the exposed schemas.
-with exposed as (
+with recursive mine (oid) as (
+  select r.oid from pg_roles r where r.rolname = current_user
+  union
+  select m.roleid from mine join pg_auth_members m on m.member = mine.oid
+),
+exposed as (
   select n.oid from pg_namespace n where n.nspname = any ($1)
 ),
 relations as (
@@ -32,7 +37,7 @@ versions (class, object, part, version) as (
   -- Postgres' own objects have smaller numbers (FirstNormalObjectId of access/transam.h), but for the schema public.
   where d.objoid >= 16384
   union all
-  select 11, m.roleid, m.member::int8, m.xmin from pg_auth_members m
+  select 11, m.roleid, m.member::int8, m.xmin from pg_auth_members m join mine on mine.oid = m.member
 )
 select concat_ws(' ', r.oid, r.rolsuper, r.rolinherit, v.count, v.sum)
 from pg_roles r, (

@@ -93,8 +93,10 @@ reached (root_class, root, class, oid) as (
     where r.class = 'pg_class'::regclass and v.oid = r.oid and v.relkind = 'v'
     union all
     select d.refclassid, d.refobjid
-    from pg_depend d
-    where r.class = 'pg_proc'::regclass and d.classid = 'pg_proc'::regclass and d.objid = r.oid
+    from pg_proc p join pg_depend d on d.classid = 'pg_proc'::regclass and d.objid = p.oid
+    where r.class = 'pg_proc'::regclass and p.oid = r.oid
+      -- A column of a row that was passed in depends on its table, which is not read for it.
+      and (d.refclassid <> 'pg_class'::regclass or p.prosqlbody::text ~ format(':relid %s\M', d.refobjid))
   ) d
   where d.refclassid in ('pg_class'::regclass, 'pg_proc'::regclass)
 ),

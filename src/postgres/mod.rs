@@ -2,12 +2,15 @@
 //!
 //! `pgwire-replication` streams, `tokio-postgres` does all ordinary SQL.
 
+mod backoff;
+
 pub mod catalog;
 pub mod error;
 pub mod gate;
 pub mod introspection;
 pub mod pool;
 pub mod replication;
+pub mod schema_watch;
 pub mod session;
 pub mod setup;
 pub mod types;

@@ -1,6 +1,5 @@
 //! The slot task: connects, streams, decodes, hands over, acknowledges, and begins again.
 
-mod backoff;
 mod connecting;
 mod liveness;
 
@@ -12,6 +11,7 @@ use pgwire_replication::{PgWireError, ReplicationClient, ReplicationEvent};
 use tokio::sync::watch;
 use tokio_postgres::Config;
 
+use super::backoff::Backoff;
 use super::session::{CONNECT_SECONDS, Session};
 use super::setup::{self, Prepared, Source};
 use super::{Class, PostgresError, types};
@@ -20,7 +20,6 @@ use crate::dispatch::{Inlet, Watches, acknowledged};
 use crate::lsn::{Cursor, Epoch, Lsn};
 use crate::pgoutput::{self, Message};
 use crate::readiness::{Phase, Readiness};
-use backoff::Backoff;
 use liveness::ShutdownSigns;
 
 /// The prefix of the message that marks where the stream became live.

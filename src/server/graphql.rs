@@ -29,7 +29,10 @@ pub(super) fn start(
         return Ok(None);
     }
     let names = names(own)?;
-    let documents = Documents::load(own.documents.as_deref(), own.documents_only)?;
+    let documents = match &own.documents {
+        Some(path) => Documents::load(path, own.documents_only)?,
+        None => Documents::default(),
+    };
     // The demo's database has no setting.
     let asked = own.database.as_ref().map_or(database, settings::Database::config);
     let pool = Pool::new(
@@ -51,8 +54,7 @@ pub(super) fn start(
     let stale = Arc::new(Notify::new());
     let operations = Operations::new(Arc::new(pool), limits, Arc::clone(&stale));
     let loopback = settings.listen.ip().is_loopback();
-    let watch =
-        SchemaWatch::new(asked, own.role.as_deref(), followed, own.schemas.clone(), loopback, stale);
+    let watch = SchemaWatch::new(asked, own.role.as_deref(), followed, own.schemas.clone(), loopback, stale);
     let serving = operations.clone();
     tokio::spawn(watch.run(move |sight| tell(&serving, &names, sight)));
     Ok(Some(Arc::new(GraphQl::new(operations, Identity::default(), documents, stopped))))

@@ -24,7 +24,10 @@ impl Graph {
         client.batch_execute(sql).await.unwrap();
         let walcast = Walcast::serve(&database, settings).await;
         let graph = Self { walcast, client, database };
-        until("a schema is served", async || graph.post(&json!({ "query": "{ __typename }" })).await.0 == 200).await;
+        until("a schema is served", async || {
+            graph.post(&json!({ "query": "{ __typename }" })).await.0 == 200
+        })
+        .await;
         graph
     }
 

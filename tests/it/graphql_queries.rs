@@ -12,7 +12,7 @@ async fn demo() -> Graph {
 #[tokio::test]
 async fn the_demo_answers_as_its_readme_says_on_every_major() {
     for major in postgres_binaries::majors() {
-        let graph = Graph::serve(major, DEMO, &[]).await;
+        let graph = Graph::serve(*major, DEMO, &[]).await;
         let answer = graph
             .ask("query GetCurrentAuctionBids { auction(id: \"1\") { bids { amount } highestBid { amount } id title } }")
             .await;
@@ -87,7 +87,8 @@ async fn lists_are_filtered_ordered_and_cut() {
         ("(filter: {not: {bids: {}}})", json!(["3"])),
     ] {
         let answer = graph.data(&format!("{{ auctions{arguments} {{ id }} }}")).await;
-        let ids: Vec<_> = answer["auctions"].as_array().unwrap().iter().map(|row| row["id"].clone()).collect();
+        let ids: Vec<_> =
+            answer["auctions"].as_array().unwrap().iter().map(|row| row["id"].clone()).collect();
         assert_eq!(json!(ids), expected, "{arguments}");
     }
     let nested = "{ auctions(filter: {bids: {}}) { bids(orderBy: {amount: DESC}, limit: 1, filter: {auction: {title: {like: \"A%\"}}}) { amount auction { bids { id } } } } }";
@@ -109,7 +110,11 @@ async fn variables_stand_for_values_filters_and_orders() {
     for (variables, bids, more) in [
         (json!({ "id": 1 }), json!([10, 15]), json!([10, 15])),
         (json!({ "id": "1", "f": { "amount": { "gt": 10 } }, "least": 11 }), json!([15]), json!([15])),
-        (json!({ "id": "1", "f": { "amount": { "gt": 9 } }, "o": { "amount": "DESC" }, "n": 1 }), json!([15]), json!([10, 15])),
+        (
+            json!({ "id": "1", "f": { "amount": { "gt": 9 } }, "o": { "amount": "DESC" }, "n": 1 }),
+            json!([15]),
+            json!([10, 15]),
+        ),
         (json!({ "id": "1", "f": null, "o": [], "n": null, "least": 100 }), json!([10, 15]), json!([])),
     ] {
         let answer = data(graph.ask_with(query, variables.clone()).await);
@@ -194,7 +199,10 @@ async fn a_mutation_happens_whole_or_not_at_all_and_in_order() {
         json!([{ "message": "a bid on auction 1 must be higher than 40", "path": ["b"], "extensions": { "code": "23514" } }])
     );
     let highest = graph.data("{ auction(id: 1) { highestBid { amount } } }").await;
-    assert_eq!(highest["auction"]["highestBid"]["amount"], 30, "the first bid was rolled back with the second");
+    assert_eq!(
+        highest["auction"]["highestBid"]["amount"], 30,
+        "the first bid was rolled back with the second"
+    );
 }
 
 #[tokio::test]
@@ -214,5 +222,14 @@ async fn a_query_writes_nothing_and_live_queries_are_refused_in_words() {
     assert_eq!(graph.data("{ bidsAggregate { count } }").await["bidsAggregate"]["count"], 3);
     let error = graph.error("query @live { auctions { id } }").await;
     assert!(error["message"].as_str().unwrap().contains("live"), "{error}");
-    assert_eq!(graph.data("query ($l: Boolean!) @live(if: false) { __typename }".replace("($l: Boolean!) ", "").as_str()).await, json!({ "__typename": "Query" }));
+    assert_eq!(
+        graph
+            .data(
+                "query ($l: Boolean!) @live(if: false) { __typename }"
+                    .replace("($l: Boolean!) ", "")
+                    .as_str()
+            )
+            .await,
+        json!({ "__typename": "Query" })
+    );
 }

@@ -25,6 +25,9 @@ use crate::walcast::PATIENCE;
 /// What there is to be asked without a database: introspection.
 pub const SDL: &str = "type Query { auction(id: ID!): String } type Mutation { bid(amount: Int!): Int }";
 
+const LIMITS: walcast::graphql::plan::Limits =
+    walcast::graphql::plan::Limits { depth: 20, cost: 10_000, rows: 1000, introspection: true };
+
 /// Introspection reaches no database.
 struct Nobody;
 
@@ -80,7 +83,7 @@ impl Endpoint {
     }
 
     pub async fn start_with(served: Served, documents: Documents) -> Self {
-        let operations = Operations::new(Arc::new(Nobody));
+        let operations = Operations::new(Arc::new(Nobody), LIMITS, Arc::default());
         operations.serve(served);
         let (stop, stopped) = watch::channel(false);
         let graphql = GraphQl::new(operations, Identity::default(), documents, stopped.clone());

@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a failing run explains itself")]
 
 mod cluster;
+mod graphql;
 mod graphql_served;
 mod postgres_binaries;
 mod program;
@@ -24,8 +25,12 @@ mod filters_random;
 mod first_light;
 mod foreign_clients;
 mod frames;
+mod graphql_catalog;
 mod graphql_http;
+mod graphql_pool;
+mod graphql_queries;
 mod graphql_stream;
+mod graphql_watch;
 mod http;
 mod limits;
 mod positions;

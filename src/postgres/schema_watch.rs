@@ -1,0 +1,198 @@
+//! Follows the catalog, so that the schema follows DDL, and finds out what may be served from this database.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::{sleep, timeout};
+use tokio_postgres::types::{Oid, ToSql};
+use tokio_postgres::{Client, Config};
+
+use super::backoff::Backoff;
+use super::session::{Session, as_role};
+use super::{Class, PostgresError, introspection};
+use crate::graphql::catalog::Catalog;
+
+/// How often the catalog is compared with what was read of it.
+const INTERVAL: Duration = Duration::from_secs(2);
+
+/// How long it rests at least, however often it is nudged.
+const REST: Duration = Duration::from_millis(100);
+
+/// How long all questions of one look may take, in seconds: longer than the server lets one of them run.
+const LOOK_SECONDS: u64 = 20;
+
+/// What the watch sees. It is told once, and again when it is otherwise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sight {
+    /// The catalog.
+    Catalog {
+        /// As the role sees it.
+        catalog: Arc<Catalog>,
+        /// Whether live queries are sound here, or why they are not.
+        live: Result<(), String>,
+    },
+    /// GraphQL must not be served: why, and what to do.
+    Forbidden(String),
+    /// The database cannot be asked at present. What was told before may hold still.
+    Unreachable(String),
+}
+
+/// The watch; it keeps a connection of its own.
+pub struct SchemaWatch {
+    /// In the database that is asked, in the role that asks.
+    asked: Session,
+    /// In the database whose changes are read.
+    followed: Session,
+    schemas: Vec<String>,
+    /// Nobody but this machine reaches the server.
+    loopback: bool,
+    nudge: Arc<Notify>,
+}
+
+/// Which database of which cluster.
+#[derive(PartialEq, Eq)]
+struct Place {
+    cluster: i64,
+    database: Oid,
+}
+
+/// What the last look saw.
+#[derive(Default)]
+struct Memory {
+    fingerprint: String,
+    catalog: Arc<Catalog>,
+    missing: Vec<String>,
+}
+
+impl SchemaWatch {
+    /// Watches `schemas` in the database of `asked`, in the rights of `role` or of the one that logs in. `loopback`
+    /// says that no other machine reaches the server. `nudge` has it look at once: whoever meets an error that DDL may
+    /// have caused gives it.
+    #[must_use]
+    pub fn new(
+        asked: &Config,
+        role: Option<&str>,
+        followed: Session,
+        schemas: Vec<String>,
+        loopback: bool,
+        nudge: Arc<Notify>,
+    ) -> Self {
+        let mut asked = as_role(asked, role);
+        // Compiling a question takes longer than answering it.
+        let options = format!("{} -c jit=off", asked.get_options().unwrap_or_default());
+        asked.options(options);
+        Self { asked: Session::new(&asked), followed, schemas, loopback, nudge }
+    }
+
+    /// Tells what it sees, until the task is dropped.
+    pub async fn run(self, mut tell: impl FnMut(Sight) + Send) {
+        let mut memory = Memory::default();
+        let mut told = None;
+        let mut backoff = Backoff::default();
+        loop {
+            let looking = timeout(Duration::from_secs(LOOK_SECONDS), self.look(&mut memory)).await;
+            let seen = looking.unwrap_or(Err(PostgresError::Timeout {
+                what: "reading the catalog",
+                seconds: LOOK_SECONDS,
+            }));
+            let (sight, wait) = match seen {
+                Ok(sight) => {
+                    backoff = Backoff::default();
+                    (sight, None)
+                }
+                Err(error) => {
+                    self.asked.discard().await;
+                    // An object that vanished under a question is gone at the next.
+                    let class =
+                        if matches!(error, PostgresError::Sql(_)) { Class::Retry } else { error.class() };
+                    (Sight::Unreachable(error.to_string()), Some(backoff.next(class, fastrand::f64())))
+                }
+            };
+            if told.as_ref() != Some(&sight) {
+                if let Sight::Unreachable(reason) = &sight {
+                    tracing::warn!(%reason, "the schema cannot be read from the database");
+                }
+                told = Some(sight.clone());
+                tell(sight);
+            }
+            match wait {
+                Some(wait) => sleep(wait).await,
+                None => {
+                    sleep(REST).await;
+                    _ = timeout(INTERVAL - REST, self.nudge.notified()).await;
+                }
+            }
+        }
+    }
+
+    async fn look(&self, memory: &mut Memory) -> Result<Sight, PostgresError> {
+        let client = self.asked.client().await?;
+        let parameters: [&(dyn ToSql + Sync); 1] = [&self.schemas];
+        let row = client.query_one(STANDING, &parameters).await.map_err(PostgresError::Sql)?;
+        let (above, standby): (Option<&str>, bool) = (row.get(2), row.get(3));
+        if let (Some(above), false) = (above, self.loopback) {
+            return Ok(Sight::Forbidden(forbidden(row.get(0), row.get(1), above)));
+        }
+        let missing: Vec<String> = row.get(4);
+        if missing != memory.missing && !missing.is_empty() {
+            let role: &str = row.get(0);
+            tracing::warn!(schemas = ?missing, %role, "graphql.schemas names what is not there, or not open to the role");
+        }
+        memory.missing = missing;
+
+        let fingerprint = introspection::fingerprint(&client, &self.schemas).await?;
+        if fingerprint != memory.fingerprint {
+            let catalog = introspection::catalog(&client, &self.schemas).await?;
+            if catalog != *memory.catalog {
+                memory.catalog = Arc::new(catalog);
+            }
+            memory.fingerprint = fingerprint;
+        }
+        let live = if standby {
+            Err("the database is a standby, whose snapshots show transactions that are still open".to_owned())
+        } else {
+            self.live(&client).await
+        };
+        Ok(Sight::Catalog { catalog: Arc::clone(&memory.catalog), live })
+    }
+
+    /// Whether the changes that are read are those of the database that is asked.
+    async fn live(&self, client: &Client) -> Result<(), String> {
+        let unknown =
+            |error: PostgresError| format!("it is not known whether the slot follows this database: {error}");
+        let asked = place(client).await.map_err(unknown)?;
+        let followed = self.followed.client().await.map_err(unknown)?;
+        let followed = place(&followed).await.map_err(unknown)?;
+        if asked.cluster != followed.cluster {
+            return Err("graphql.url leads to another server than database.url".to_owned());
+        }
+        if asked.database != followed.database {
+            return Err("graphql.url leads to another database than database.url".to_owned());
+        }
+        Ok(())
+    }
+}
+
+const STANDING: &str = "select r.rolname::text, session_user::text, \
+      case when r.rolsuper then 'is a superuser' when r.rolbypassrls then 'has BYPASSRLS' end, pg_is_in_recovery(), \
+      array(select s from unnest($1::text[]) s where not exists( \
+        select from pg_namespace n where n.nspname = s and has_schema_privilege(n.oid, 'usage'))) \
+    from pg_roles r where r.rolname = current_user";
+
+async fn place(client: &Client) -> Result<Place, PostgresError> {
+    let sql = "select (select system_identifier from pg_control_system()), \
+                 (select oid from pg_database where datname = current_database())";
+    let row = client.query_one(sql, &[]).await.map_err(PostgresError::Sql)?;
+    Ok(Place { cluster: row.get(0), database: row.get(1) })
+}
+
+fn forbidden(role: &str, login: &str, above: &str) -> String {
+    let [role, login] = [role, login].map(postgres_protocol::escape::escape_identifier);
+    format!(
+        "GraphQL is off: the role {role} {above}, so that row-level security does not bind it, and other machines reach \
+         this server. Make a role for it: CREATE ROLE web NOLOGIN; GRANT web TO {login}; GRANT USAGE ON SCHEMA public TO \
+         web; GRANT SELECT ON the tables to be served TO web; then set WALCAST__GRAPHQL__ROLE=web. Or listen on \
+         127.0.0.1."
+    )
+}
