@@ -1,4 +1,5 @@
-//! The `walcast` program: `serve` beside a database of yours, `demo` with a throw-away one.
+//! The `walcast` program: `serve` beside a database of yours, `demo` with a throw-away one, `schema` to see what GraphQL
+//! makes of yours.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -32,6 +33,15 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
     },
+    /// Print the GraphQL schema of your database: `DATABASE_URL=postgres://.. walcast schema`
+    Schema {
+        /// As TypeScript types rather than in the schema definition language
+        #[arg(long)]
+        ts: bool,
+        /// A TOML file with settings; environment variables win over it (see docs/configuration.md)
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
 }
 
 /// What an operator of the early server may believe to be in force.
@@ -57,15 +67,20 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> Result<(), Failure> {
-    let (mode, config) = match command {
-        Command::Serve { config } => (Mode::Serve, config),
-        Command::Demo { config } => (Mode::Demo, config),
+    let (mode, config, print) = match command {
+        Command::Serve { config } => (Mode::Serve, config, None),
+        Command::Demo { config } => (Mode::Demo, config, None),
+        Command::Schema { ts, config } => (Mode::Serve, config, Some(ts)),
     };
     // Variables that are not text cannot be settings.
     let environment = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let settings = Settings::load(config.as_deref(), environment, mode)?;
     telemetry::start(&settings.log);
+    if let Some(typescript) = print {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        return runtime.block_on(schema(&settings, typescript));
+    }
     for name in UNHEEDED.iter().filter(|name| std::env::var_os(name).is_some()) {
         tracing::warn!(
             name,
@@ -85,6 +100,14 @@ async fn serve(settings: &Settings) -> Result<(), Failure> {
     // Loading in this mode demands a database.
     let database = settings.database.as_ref().ok_or("no database is set")?;
     Server::start(settings, database.config(), None).await?.run(stop).await?;
+    Ok(())
+}
+
+async fn schema(settings: &Settings, typescript: bool) -> Result<(), Failure> {
+    let database = settings.database.as_ref().ok_or("no database is set")?;
+    let schema = walcast::server::schema(settings, database.config()).await?;
+    let text = if typescript { walcast::graphql::typescript::typescript(&schema) } else { schema.sdl };
+    std::io::stdout().lock().write_all(text.as_bytes())?;
     Ok(())
 }
 

@@ -12,9 +12,10 @@ use crate::graphql::schema::Schema;
 use crate::graphql::tags::Names;
 use crate::http::{Documents, GraphQl};
 use crate::operations::{Fault, Identity, Operations, Served};
+use crate::postgres::introspection;
 use crate::postgres::pool::{Pool, PoolOptions};
 use crate::postgres::schema_watch::{SchemaWatch, Sight};
-use crate::postgres::session::Session;
+use crate::postgres::session::{Session, as_role};
 use crate::settings::{self, Settings};
 
 /// Starts the endpoint; it has a schema once the catalog was read. `followed` is the database whose changes are read.
@@ -60,6 +61,23 @@ pub(super) fn start(
     Ok(Some(Arc::new(GraphQl::new(operations, Identity::default(), documents, stopped))))
 }
 
+/// The schema that would be served, read once.
+///
+/// # Errors
+/// When the database cannot be asked, or has nothing to serve.
+pub async fn schema(settings: &Settings, database: &Config) -> Result<Schema, ServerError> {
+    let own = &settings.graphql;
+    let asked = own.database.as_ref().map_or(database, settings::Database::config);
+    let session = Session::new(&as_role(asked, own.role.as_deref()));
+    let client = session.client().await.map_err(ServerError::Catalog)?;
+    let catalog = introspection::catalog(&client, &own.schemas).await.map_err(ServerError::Catalog)?;
+    let schema = Schema::of(&catalog, &names(own)?)?;
+    for remark in &schema.model.remarks {
+        tracing::warn!("{remark}");
+    }
+    Ok(schema)
+}
+
 fn names(settings: &settings::GraphQl) -> Result<Names, ServerError> {
     let names: Vec<_> =
         settings.names.iter().map(|renaming| format!("{}={}", renaming.object, renaming.name)).collect();
@@ -75,7 +93,7 @@ fn tell(operations: &Operations, names: &Names, sight: Sight) {
             if let Err(reason) = live {
                 tracing::warn!(%reason, "live queries would not be sound here");
             }
-            operations.serve(schema(&catalog, names));
+            operations.serve(served(&catalog, names));
         }
         Sight::Forbidden(reason) => {
             tracing::error!("{reason}");
@@ -91,7 +109,7 @@ fn tell(operations: &Operations, names: &Names, sight: Sight) {
     }
 }
 
-fn schema(catalog: &Catalog, names: &Names) -> Served {
+fn served(catalog: &Catalog, names: &Names) -> Served {
     match Schema::of(catalog, names) {
         Ok(schema) => {
             for remark in &schema.model.remarks {

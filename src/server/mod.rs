@@ -16,6 +16,7 @@ use tokio_postgres::Config;
 
 use crate::channel;
 use crate::dispatch::Dispatcher;
+use crate::graphql::schema::SchemaError;
 use crate::http::{self, App, Console, Listed, Listing, Writer};
 use crate::hub::{Hub, Rules};
 use crate::postgres::gate::Gate;
@@ -50,6 +51,12 @@ pub enum ServerError {
     /// The persisted documents cannot be had.
     #[error(transparent)]
     Documents(#[from] http::DocumentsError),
+    /// The catalog cannot be read.
+    #[error("the schema cannot be read from the database")]
+    Catalog(#[source] PostgresError),
+    /// There is nothing in it to be served.
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
     /// The pool of connections cannot be had.
     #[error("cannot make the pool of connections")]
     Pool(#[source] deadpool::managed::BuildError),
@@ -60,6 +67,8 @@ pub enum ServerError {
     #[error("a task of the server ended unexpectedly")]
     Task(#[source] tokio::task::JoinError),
 }
+
+pub use graphql::schema;
 
 /// A running server.
 pub struct Server {
