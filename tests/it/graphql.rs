@@ -13,7 +13,7 @@ pub const DEMO: &str = include_str!("../../sql/demo.sql");
 pub struct Graph {
     pub walcast: Walcast,
     pub client: Client,
-    pub database: Database,
+    _database: Database,
 }
 
 impl Graph {
@@ -23,7 +23,7 @@ impl Graph {
         let client = database.connect().await;
         client.batch_execute(sql).await.unwrap();
         let walcast = Walcast::serve(&database, settings).await;
-        let graph = Self { walcast, client, database };
+        let graph = Self { walcast, client, _database: database };
         until("a schema is served", async || {
             graph.post(&json!({ "query": "{ __typename }" })).await.0 == 200
         })

@@ -29,6 +29,7 @@ mod graphql_catalog;
 mod graphql_http;
 mod graphql_pool;
 mod graphql_queries;
+mod graphql_read_sets;
 mod graphql_stream;
 mod graphql_watch;
 mod http;
