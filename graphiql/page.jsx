@@ -15,8 +15,9 @@ globalThis.MonacoEnvironment = {
 }
 
 // Valid on every schema, and with introspection switched off.
-const FIRST_QUERY = `# Ctrl-Enter runs the query, Ctrl-Space completes it. The book on the left shows the schema.
-# A query with @live keeps its answer up to date: query @live { .. }
+const FIRST_QUERY = `# Ctrl-Enter runs this.
+# Ctrl-Space completes what you type.
+# The book on the left shows the schema.
 {
   __typename
 }
@@ -25,7 +26,7 @@ const FIRST_QUERY = `# Ctrl-Enter runs the query, Ctrl-Space completes it. The b
 createRoot(document.getElementById('graphiql')).render(
   <GraphiQL fetcher={fetcher} defaultQuery={FIRST_QUERY} defaultEditorToolsVisibility="variables" isHeadersEditorEnabled>
     <GraphiQL.Logo>
-      <a className="home" href="./" title="The console page">walcast</a>
+      <a className="home" href="./">walcast console</a>
     </GraphiQL.Logo>
     <GraphiQL.Footer>
       <a className="licences" href="graphiql/licenses.txt">Licences of this page</a>
