@@ -25,12 +25,14 @@ demo: ## a throw-away Postgres with example data and walcast on http://localhost
 
 test: ## formatting, lints and every test; at most 20 minutes on two cores
 	@scripts/setup.sh test
+	@scripts/bundle_graphiql.sh unchanged
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) test --locked
 
-test-long: ## every test on every supported major of Postgres
+test-long: ## every test on every supported major of Postgres; GraphiQL's bundle is made again and compared
 	@scripts/setup.sh test-long
+	@scripts/bundle_graphiql.sh check
 	WALCAST_TEST_MAJORS=all $(CARGO) test --locked
 
 lint: ## formatting, lints, licences, banned and duplicate crates, sources
@@ -57,4 +59,4 @@ fuzz: ## every fuzz target in turn; TIME=60 is the seconds for each
 
 clean: ## remove what was built and what the tests installed; no database and no volume is touched
 	$(CARGO) clean
-	rm -rf tests/node_modules tests/clients/node_modules tests/clients/.venv tests/browser/node_modules tests/long/node_modules
+	rm -rf tests/node_modules tests/clients/node_modules tests/clients/.venv tests/browser/node_modules tests/long/node_modules graphiql/node_modules

@@ -119,7 +119,8 @@ pub(super) async fn listing(State(app): State<Arc<App>>) -> Response {
     match (app.console.tables)().await {
         Ok(tables) => {
             let version = env!("CARGO_PKG_VERSION");
-            Json(json!({ "demo": app.console.is_demo(), "version": version, "tables": tables }))
+            let (demo, graphiql) = (app.console.is_demo(), app.graphiql);
+            Json(json!({ "demo": demo, "graphiql": graphiql, "version": version, "tables": tables }))
                 .into_response()
         }
         Err(reason) => error(StatusCode::SERVICE_UNAVAILABLE, "Unavailable", &reason),

@@ -1,6 +1,7 @@
 //! One port for everything: WebSockets, GraphQL, health, and the console page.
 
 mod console;
+mod graphiql;
 mod graphql;
 mod guard;
 mod health;
@@ -44,6 +45,8 @@ pub struct App {
     pub console: Console,
     /// The GraphQL endpoint; `None` where it is turned off.
     pub graphql: Option<Arc<GraphQl>>,
+    /// Whether GraphiQL is served.
+    pub graphiql: bool,
 }
 
 /// An answer that is an error: `{"error": {"code": .., "message": ..}}`. Codes are listed in
@@ -67,6 +70,9 @@ fn router(app: Arc<App>) -> Router {
     }
     if let Some(graphql) = &app.graphql {
         router = router.merge(graphql::routes(Arc::clone(graphql)));
+    }
+    if app.graphiql {
+        router = graphiql::routes(router);
     }
     for file in &console::FILES {
         router = router.route(file.path, get(move || async move { file.response() }));

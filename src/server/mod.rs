@@ -132,6 +132,7 @@ impl Server {
             readiness: readiness.clone(),
             origins: settings.auth.rule.clone(),
             console: console(session, publication, write),
+            graphiql: graphql.is_some() && settings.graphql.graphiql,
             graphql,
         };
         tracing::info!(%address, "listening");

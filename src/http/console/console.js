@@ -162,6 +162,7 @@ async function askTables() {
   $('version').textContent = body.version ? ` ${body.version}` : ''
   demo = body.demo === true
   $('demo').hidden = !demo
+  $('graphiql').hidden = body.graphiql !== true
   feed.keys.learn(body.tables)
   sidebar.offer(body.tables)
   // Whoever tries the demo should see the first change without having to choose anything.
