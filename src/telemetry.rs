@@ -7,7 +7,8 @@ use crate::settings::{Log, LogFormat};
 /// Starts logging for the whole process. A second call changes nothing.
 pub fn start(log: &Log) {
     // The replication crate reports each lost connection as an error of its own; ours says what follows.
-    let filter = EnvFilter::new(format!("pgwire_replication=off,{}", log.filter));
+    // At its debug level tokio-postgres repeats the parameters of statements, which are values of rows.
+    let filter = EnvFilter::new(format!("pgwire_replication=off,tokio_postgres=info,{}", log.filter));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

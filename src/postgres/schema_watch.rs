@@ -13,11 +13,11 @@ use super::session::{Session, as_role};
 use super::{Class, PostgresError, introspection};
 use crate::graphql::catalog::Catalog;
 
-/// How often the catalog is compared with what was read of it.
-const INTERVAL: Duration = Duration::from_secs(2);
-
-/// How long it rests at least, however often it is nudged.
+/// How long it rests between two looks at least, however often it is nudged.
 const REST: Duration = Duration::from_millis(100);
+
+/// How long it then waits for a nudge: the catalog is compared every two seconds with what was read of it.
+const IDLE: Duration = Duration::from_millis(1900);
 
 /// How long all questions of one look may take, in seconds: longer than the server lets one of them run.
 const LOOK_SECONDS: u64 = 20;
@@ -116,12 +116,9 @@ impl SchemaWatch {
                 told = Some(sight.clone());
                 tell(sight);
             }
-            match wait {
-                Some(wait) => sleep(wait).await,
-                None => {
-                    sleep(REST).await;
-                    _ = timeout(INTERVAL - REST, self.nudge.notified()).await;
-                }
+            sleep(wait.unwrap_or(REST)).await;
+            if wait.is_none() {
+                _ = timeout(IDLE, self.nudge.notified()).await;
             }
         }
     }

@@ -10,6 +10,7 @@ use super::table;
 
 /// The GraphQL endpoint.
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 pub struct GraphQl {
     /// Whether there is one.
     pub enabled: bool,

@@ -102,7 +102,7 @@ fn is_lost(error: &Error) -> bool {
         }
         None => {
             error.is_closed()
-                || std::error::Error::source(error).is_some_and(|source| source.is::<std::io::Error>())
+                || std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<std::io::Error>)
         }
     }
 }
