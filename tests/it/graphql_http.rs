@@ -3,12 +3,10 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use walcast::graphql::model::Model;
-use walcast::graphql::schema::Schema;
 use walcast::http::Documents;
 use walcast::operations::Fault;
 
-use crate::graphql_served::{Endpoint, SDL};
+use crate::graphql_served::{Endpoint, Stage, schema};
 use crate::program::{Program, file};
 
 const RESPONSE: &str = "application/graphql-response+json";
@@ -209,9 +207,8 @@ async fn persisted_documents_are_found_by_their_identifier() {
         json!({"abc": "query A { __typename }", "sha256:def": "{ kind: __typename }", "bad": "{"});
     std::fs::write(&path, documents.to_string()).unwrap();
     for only in [false, true] {
-        let schema = Schema::new(Model::default(), SDL.to_owned()).unwrap();
         let documents = Documents::load(&path, only).unwrap();
-        let endpoint = Endpoint::start_with(Ok(Arc::new(schema)), documents).await;
+        let endpoint = Endpoint::start_with(Ok(Arc::new(schema())), documents).await;
         for (id, data) in [
             ("abc", json!({"__typename": "Query"})),
             ("sha256:abc", json!({"__typename": "Query"})),
@@ -326,4 +323,57 @@ async fn graphql_sse(url: &str, mode: &str) -> Vec<Vec<Value>> {
     }
     program.finish().await;
     told
+}
+
+/// `{ count }`, by the way of each form; a mutation would do as well.
+const COUNT: &str = r#"{"query": "{ count }"}"#;
+
+#[tokio::test]
+async fn a_client_that_goes_away_cancels_its_statement() {
+    let stage = Stage::with(0);
+    let endpoint = Endpoint::start_on(stage.clone(), Ok(Arc::new(schema())), Documents::default()).await;
+    for accept in ["application/json", RESPONSE, "text/event-stream", "multipart/mixed"] {
+        let headers = format!("Content-Type: application/json\r\nAccept: {accept}\r\n");
+        let clients = [endpoint.begin("POST", "/graphql", &headers, COUNT).await, {
+            let path = "/graphql?query=%7Bcount%7D";
+            endpoint.begin("GET", path, &headers, "").await
+        }];
+        stage.runs(2).await;
+        drop(clients);
+        stage.runs(0).await;
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_is_gone_is_a_status_or_the_last_result_of_a_stream() {
+    let stage = Stage::with(1);
+    let endpoint = Endpoint::start_on(stage.clone(), Ok(Arc::new(schema())), Documents::default()).await;
+    assert_eq!(endpoint.post(RESPONSE, COUNT).await.json(), json!({"data": {"count": 1}}));
+    stage.answers.close();
+    for accept in [RESPONSE, "application/json"] {
+        let answer = endpoint.post(accept, COUNT).await;
+        assert_eq!((answer.status, answer.header("retry-after")), (503, Some("5")), "{accept}");
+        assert_eq!(answer.json()["errors"][0]["message"], "it is gone");
+    }
+    // Its head was sent before the database was asked.
+    let events = endpoint.post("text/event-stream", COUNT).await;
+    assert_eq!(events.status, 200);
+    assert!(events.body.contains("it is gone") && events.body.ends_with("event: complete\ndata:\n\n"));
+}
+
+#[tokio::test]
+async fn a_stop_waits_for_operations_that_run() {
+    let stage = Stage::with(0);
+    let endpoint = Endpoint::start_on(stage.clone(), Ok(Arc::new(schema())), Documents::default()).await;
+    let headers = "Accept: text/event-stream\r\nContent-Type: application/json\r\n";
+    let mut client = endpoint.open("POST", "/graphql", headers, COUNT).await;
+    client.until(":\n\n").await;
+    stage.runs(1).await;
+    let stopping = tokio::spawn(endpoint.stop());
+    stage.answers.add_permits(1);
+    let (whole, body) = client.end().await;
+    assert!(
+        whole && body.ends_with("event: next\ndata: {\"data\":{\"count\":1}}\n\nevent: complete\ndata:\n\n")
+    );
+    stopping.await.unwrap();
 }

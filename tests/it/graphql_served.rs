@@ -1,19 +1,21 @@
 //! The HTTP face of GraphQL alone, in this process: the real router on a port of its own, with a schema made of a text
-//! and a database that must never be asked.
+//! and a database that answers when a test wants it to.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 use walcast::access::OriginRule;
 use walcast::change::value::Profile;
-use walcast::channel::Limits;
-use walcast::graphql::model::Model;
+use walcast::graphql::catalog::Volatility;
+use walcast::graphql::model::{Function, Model, Reads, RootField, Scalar, Shape, ValueType};
+use walcast::graphql::plan::Limits;
 use walcast::graphql::schema::Schema;
 use walcast::http::{self, App, Console, Documents, GraphQl};
 use walcast::hub::{Hub, Rules};
@@ -22,22 +24,84 @@ use walcast::readiness::Readiness;
 
 use crate::walcast::PATIENCE;
 
-/// What there is to be asked without a database: introspection.
-pub const SDL: &str = "type Query { auction(id: ID!): String } type Mutation { bid(amount: Int!): Int }";
+/// One field that asks the database, and introspection, which does not.
+const SDL: &str =
+    "type Query { auction(id: ID!): String  count: Int } type Mutation { bid(amount: Int!): Int }";
 
-const LIMITS: walcast::graphql::plan::Limits =
-    walcast::graphql::plan::Limits { depth: 20, cost: 10_000, rows: 1000, introspection: true };
+/// The schema of [`SDL`].
+pub fn schema() -> Schema {
+    let count = Function {
+        field: "count".to_owned(),
+        oid: 1,
+        schema: "public".to_owned(),
+        name: "count".to_owned(),
+        description: None,
+        volatility: Volatility::Stable,
+        of: None,
+        arguments: Vec::new(),
+        returns: Some(ValueType {
+            sql: "integer".to_owned(),
+            base: 23,
+            shape: Shape::Scalar(Scalar::Int),
+            ordered: true,
+            comparable: true,
+        }),
+        returns_set: false,
+        reads: Reads::Nothing,
+    };
+    let query = [("count".to_owned(), RootField::Function(0))].into_iter().collect();
+    let model = Model { functions: vec![count], query, ..Model::default() };
+    Schema::new(model, SDL.to_owned()).unwrap()
+}
 
-/// Introspection reaches no database.
-struct Nobody;
+/// A database that answers when a test says so.
+#[derive(Clone)]
+pub struct Stage {
+    /// Statements that run now.
+    pub running: Arc<AtomicUsize>,
+    /// A permit for each statement that may end.
+    pub answers: Arc<Semaphore>,
+}
 
-impl Database for Nobody {
+impl Stage {
+    /// A database with an answer for so many statements.
+    pub fn with(answers: usize) -> Self {
+        Self { running: Arc::default(), answers: Arc::new(Semaphore::new(answers)) }
+    }
+
+    /// Waits until so many statements run.
+    pub async fn runs(&self, statements: usize) {
+        let start = Instant::now();
+        while self.running.load(Ordering::SeqCst) != statements {
+            assert!(start.elapsed() < PATIENCE, "{} statements run", self.running.load(Ordering::SeqCst));
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// Leaves the stage when it is dropped, as a statement that is cancelled does.
+struct Act(Arc<AtomicUsize>);
+
+impl Drop for Act {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Database for Stage {
     fn read<'a>(&'a self, _: &'a Identity, _: Step) -> Running<'a, Reply> {
-        Box::pin(async { Err(DatabaseError::Unavailable("nobody is there".to_owned())) })
+        Box::pin(async {
+            self.running.fetch_add(1, Ordering::SeqCst);
+            let _act = Act(Arc::clone(&self.running));
+            let answer =
+                self.answers.acquire().await.map_err(|_| DatabaseError::Unavailable("it is gone".to_owned()));
+            answer?.forget();
+            Ok(vec![Some("{\"count\":1}".to_owned())])
+        })
     }
 
     fn write<'a>(&'a self, _: &'a Identity, _: Vec<Step>) -> Running<'a, Vec<Reply>> {
-        Box::pin(async { Err(DatabaseError::Unavailable("nobody is there".to_owned())) })
+        Box::pin(async { Err(DatabaseError::Unavailable("nothing is written".to_owned())) })
     }
 }
 
@@ -78,12 +142,16 @@ impl Answer {
 
 impl Endpoint {
     pub async fn start() -> Self {
-        let schema = Schema::new(Model::default(), SDL.to_owned()).unwrap();
-        Self::start_with(Ok(Arc::new(schema)), Documents::default()).await
+        Self::start_with(Ok(Arc::new(schema())), Documents::default()).await
     }
 
     pub async fn start_with(served: Served, documents: Documents) -> Self {
-        let operations = Operations::new(Arc::new(Nobody), LIMITS, Arc::default());
+        Self::start_on(Stage::with(0), served, documents).await
+    }
+
+    pub async fn start_on(stage: Stage, served: Served, documents: Documents) -> Self {
+        let limits = Limits { depth: 16, cost: 10_000, rows: 1000, introspection: true };
+        let operations = Operations::new(Arc::new(stage), limits, Arc::default());
         operations.serve(served);
         let (stop, stopped) = watch::channel(false);
         let graphql = GraphQl::new(operations, Identity::default(), documents, stopped.clone());
@@ -105,7 +173,7 @@ impl Endpoint {
         let address = listener.local_addr().unwrap();
         let (gate, _) = mpsc::channel(1);
         let rules = Rules {
-            limits: Limits { channels: 1, joins_per_second: 1 },
+            limits: walcast::channel::Limits { channels: 1, joins_per_second: 1 },
             profile: Profile::Default,
             frame_bytes: 1024,
             sockets: 1,
@@ -121,7 +189,6 @@ impl Endpoint {
             origins: OriginRule::default(),
             console: Console { tables: Box::new(|| Box::pin(async { Ok(Vec::new()) })), write: None },
             graphql,
-            graphiql: false,
         };
         Self { address, stop, serving: tokio::spawn(http::serve(listener, app, stopped)) }
     }
@@ -159,14 +226,20 @@ impl Endpoint {
         self.ask("POST", "/graphql", &headers, body).await
     }
 
-    /// The head of an answer whose body goes on.
-    pub async fn open(&self, method: &str, path: &str, headers: &str, body: &str) -> Open {
+    /// Sends a request on a connection of its own.
+    pub async fn begin(&self, method: &str, path: &str, headers: &str, body: &str) -> TcpStream {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         let request = format!(
             "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}Content-Length: {}\r\n\r\n{body}",
             body.len()
         );
         stream.write_all(request.as_bytes()).await.unwrap();
+        stream
+    }
+
+    /// The head of an answer whose body goes on.
+    pub async fn open(&self, method: &str, path: &str, headers: &str, body: &str) -> Open {
+        let mut stream = self.begin(method, path, headers, body).await;
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             head.push(tokio::time::timeout(PATIENCE, stream.read_u8()).await.expect("a head").unwrap());

@@ -1,8 +1,11 @@
 //! Single-connection mode: `/graphql/stream`.
 
-use serde_json::{Value, json};
+use std::sync::Arc;
 
-use crate::graphql_served::{Answer, Endpoint};
+use serde_json::{Value, json};
+use walcast::http::Documents;
+
+use crate::graphql_served::{Answer, Endpoint, Stage, schema};
 
 const STREAM: &str = "/graphql/stream";
 
@@ -135,4 +138,54 @@ async fn a_stream_ends_with_its_connection_and_with_the_server() {
     stream.until(":\n\n").await;
     endpoint.stop().await;
     assert_eq!(stream.end().await, (true, String::new()));
+}
+
+fn count(id: &str) -> Value {
+    json!({"query": "{ count }", "extensions": {"operationId": id}})
+}
+
+#[tokio::test]
+async fn operations_run_side_by_side_until_they_are_not_wanted() {
+    let stage = Stage::with(0);
+    let endpoint = Endpoint::start_on(stage.clone(), Ok(Arc::new(schema())), Documents::default()).await;
+    let token = reserve(&endpoint).await;
+    let path = format!("{STREAM}?token={token}");
+    let mut stream = endpoint.open("GET", &path, "", "").await;
+    for n in 0..100 {
+        assert_eq!(operate(&endpoint, &token, &count(&n.to_string())).await.status, 202);
+    }
+    stage.runs(100).await;
+    let taken = operate(&endpoint, &token, &count("7")).await;
+    assert_eq!((taken.status, taken.code()), (409, json!("OperationIdTaken")));
+    assert_eq!(taken.json()["errors"][0]["message"], "Operation with ID already exists");
+    let many = operate(&endpoint, &token, &count("100")).await;
+    assert_eq!((many.status, many.code()), (429, json!("TooManyOperations")));
+    // A slow one keeps nobody waiting, and one that is not wanted any more ends.
+    for n in 1..100 {
+        let deleted = endpoint.ask("DELETE", &format!("{path}&operationId={n}"), "", "").await;
+        assert_eq!(deleted.status, 200);
+    }
+    stage.runs(1).await;
+    assert_eq!(operate(&endpoint, &token, &operation("7")).await.status, 202);
+    stream.until("event: complete\ndata: {\"id\":\"7\"}\n\n").await;
+    // The rest goes with its client.
+    drop(stream);
+    stage.runs(0).await;
+}
+
+#[tokio::test]
+async fn a_stop_waits_for_the_operations_of_a_stream_and_takes_no_more() {
+    let stage = Stage::with(0);
+    let endpoint = Endpoint::start_on(stage.clone(), Ok(Arc::new(schema())), Documents::default()).await;
+    let token = reserve(&endpoint).await;
+    let mut stream = endpoint.open("GET", &format!("{STREAM}?token={token}"), "", "").await;
+    stream.until(":\n\n").await;
+    assert_eq!(operate(&endpoint, &token, &count("a")).await.status, 202);
+    stage.runs(1).await;
+    let stopping = tokio::spawn(endpoint.stop());
+    tokio::task::yield_now().await;
+    stage.answers.add_permits(1);
+    let (whole, body) = stream.end().await;
+    assert!(whole && body.ends_with("event: complete\ndata: {\"id\":\"a\"}\n\n"), "{body}");
+    stopping.await.unwrap();
 }
