@@ -2,7 +2,7 @@
 //!
 //! Rules: RFC 9110, section 12.5.1 (ranges, quality values), and the GraphQL-over-HTTP draft, sections "Media
 //! Types" and "Processing a request". What the draft leaves open follows what clients were seen to send:
-//! urql offers JSON, an event stream and multipart in one header, stock GraphiQL only JSON and multipart.
+//! urql offers JSON, an event stream and multipart in one header, stock `GraphiQL` only JSON and multipart.
 
 /// How many results an operation has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

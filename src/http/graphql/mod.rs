@@ -241,3 +241,6 @@ fn json(accept: &Accept) -> Json {
         _ => Json::Legacy,
     }
 }
+
+#[cfg(test)]
+mod tests;

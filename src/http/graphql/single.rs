@@ -307,3 +307,26 @@ fn stream_not_found() -> Problem {
 fn no_stream() -> Response {
     stream_not_found().response(Json::Legacy)
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn results_wait_when_a_stream_is_not_read() {
+        let (events, mut outlet) = mpsc::unbounded_channel();
+        let queue = Queue { events, budget: Arc::new(Semaphore::new(QUEUE_BYTES as usize)) };
+        let half = Bytes::from(vec![b' '; QUEUE_BYTES as usize / 2]);
+        let put = |event: &Bytes| queue.put(event.clone()).now_or_never();
+        assert_eq!([put(&half), put(&half), put(&half)], [Some(()), Some(()), None]);
+        drop(outlet.recv().await);
+        assert_eq!([put(&half), put(&half)], [Some(()), None]);
+        // One that is larger than all of it passes once nothing waits.
+        let large = Bytes::from(vec![b' '; QUEUE_BYTES as usize + 1]);
+        assert_eq!(put(&large), None);
+        drop([outlet.recv().await, outlet.recv().await]);
+        assert_eq!(put(&large), Some(()));
+    }
+}
