@@ -189,6 +189,7 @@ impl Endpoint {
             origins: OriginRule::default(),
             console: Console { tables: Box::new(|| Box::pin(async { Ok(Vec::new()) })), write: None },
             graphql,
+            graphiql: false,
         };
         Self { address, stop, serving: tokio::spawn(http::serve(listener, app, stopped)) }
     }

@@ -27,7 +27,7 @@ impl Database for Nobody {
 fn endpoint() -> (Arc<GraphQl>, watch::Sender<bool>) {
     let (stop, stopped) = watch::channel(false);
     let limits = Limits { depth: 1, cost: 1, rows: 1, introspection: false };
-    let operations = Operations::new(Arc::new(Nobody), limits);
+    let operations = Operations::new(Arc::new(Nobody), limits, Arc::default());
     (Arc::new(GraphQl::new(operations, Identity::default(), Documents::default(), stopped)), stop)
 }
 
