@@ -54,6 +54,16 @@ fn http_codes() -> BTreeSet<String> {
     codes
 }
 
+/// What makes a problem of a GraphQL request, or stands before the code of one.
+fn graphql_codes() -> BTreeSet<String> {
+    let files = std::fs::read_dir(root().join("src/http/graphql")).unwrap();
+    let sources = files.map(|entry| read(&entry.unwrap().path())).collect::<Vec<_>>();
+    let calls = ["Problem::new(", "Self::new(StatusCode", " conflict(", "(conflict("];
+    let made = sources.iter().flat_map(|source| calls.map(|call| source.split(call).skip(1)));
+    let codes = made.flatten().filter_map(|call| literals(call).into_iter().next());
+    codes.filter(|code| is_code(code)).collect()
+}
+
 /// The rows of the table under a heading: the cell that holds the code.
 fn documented(heading: &str, column: usize) -> BTreeSet<String> {
     let page = read(&root().join("docs/errors.md"));
@@ -76,4 +86,7 @@ fn every_code_is_explained_and_nothing_else() {
     let http_codes = http_codes();
     assert!(http_codes.len() >= 8, "the source is understood: {http_codes:?}");
     assert_eq!(documented("HTTP errors", 2), http_codes);
+    let graphql_codes = graphql_codes();
+    assert!(graphql_codes.len() >= 10, "the source is understood: {graphql_codes:?}");
+    assert_eq!(documented("GraphQL requests", 2), graphql_codes);
 }

@@ -1,13 +1,18 @@
 //! GraphQL over HTTP: one operation a request.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 use walcast::http::Documents;
 use walcast::operations::Fault;
 
+use crate::cluster;
 use crate::graphql_served::{Endpoint, Stage, schema};
 use crate::program::{Program, file};
+use crate::walcast::{PATIENCE, Walcast, until};
 
 const RESPONSE: &str = "application/graphql-response+json";
 const ASK: &str = r#"{"query": "{ __typename }"}"#;
@@ -17,9 +22,12 @@ const ASK_BY_GET: &str = "/graphql?query=%7B__typename%7D";
 #[tokio::test]
 async fn every_audit_of_graphql_http_passes() {
     let endpoint = Endpoint::start().await;
+    audit(&endpoint.url("/graphql")).await;
+}
+
+async fn audit(url: &str) {
     let script = file("tests/clients/graphql-http-audits.mjs");
-    let url = endpoint.url("/graphql");
-    let mut program = Program::start("node".as_ref(), &[&script], &[("GRAPHQL_URL", &url)]);
+    let mut program = Program::start("node".as_ref(), &[&script], &[("GRAPHQL_URL", url)]);
     let mut audits = 0;
     let mut failed = Vec::new();
     while let Some(line) = program.line().await {
@@ -30,6 +38,40 @@ async fn every_audit_of_graphql_http_passes() {
     }
     program.finish().await;
     assert_eq!((audits, failed), (61, Vec::<String>::new()));
+}
+
+#[tokio::test]
+async fn the_program_passes_the_audits_and_cancels_what_nobody_waits_for() {
+    let database = cluster::shared(15).database().await;
+    let sql = database.connect().await;
+    sql.batch_execute(
+        "create function slow() returns int stable language sql as 'select 1 from pg_sleep(600)';
+         create function change() returns int language sql as 'select 1'",
+    )
+    .await
+    .unwrap();
+    let walcast = Walcast::serve(&database, &[]).await;
+    let start = Instant::now();
+    // The schema is read beside the stream.
+    while walcast.get(ASK_BY_GET).await.0 == 503 {
+        assert!(start.elapsed() < PATIENCE, "no schema; the log:\n{}", walcast.log());
+    }
+    audit(&format!("http://{}/graphql", walcast.address())).await;
+
+    let running = async || {
+        let query = "select count(*) from pg_stat_activity where query like '%slow%' and state = 'active' \
+                     and datname = current_database() and pid <> pg_backend_pid()";
+        sql.query_one(query, &[]).await.unwrap().get::<_, i64>(0)
+    };
+    for accept in ["application/json", "text/event-stream"] {
+        let mut client = TcpStream::connect(walcast.address()).await.unwrap();
+        let request =
+            format!("GET /graphql?query=%7Bslow%7D HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}\r\n\r\n");
+        client.write_all(request.as_bytes()).await.unwrap();
+        until("the statement runs", async || running().await == 1).await;
+        drop(client);
+        until("the statement is cancelled", async || running().await == 0).await;
+    }
 }
 
 #[tokio::test]
