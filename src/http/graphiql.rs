@@ -138,3 +138,71 @@ fn list(request: &HeaderMap, name: header::HeaderName) -> impl Iterator<Item = &
     let values = request.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).map(str::trim)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests {
+    use super::*;
+
+    fn request(headers: &[(header::HeaderName, &str)]) -> HeaderMap {
+        headers.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn every_file_is_whole() {
+        for asset in &ASSETS {
+            let mut plain = Vec::new();
+            GzDecoder::new(asset.packed).read_to_end(&mut plain).unwrap();
+            assert!(plain.len() > asset.packed.len(), "{}", asset.path);
+            assert_eq!(asset.plain(), plain, "{}", asset.path);
+        }
+    }
+
+    #[test]
+    fn gzip_is_sent_to_those_who_name_it() {
+        for (accepted, gzip) in [
+            ("gzip", true),
+            ("gzip, deflate, br, zstd", true),
+            ("br;q=1.0, GZIP ; q=0.001", true),
+            ("*", true),
+            ("", false),
+            ("br", false),
+            ("identity", false),
+            ("gzip;q=0", false),
+            ("gzip;q=0.000, *", false),
+            ("*;q=0", false),
+            ("gzip;q=?", false),
+        ] {
+            assert_eq!(accepts_gzip(&request(&[(header::ACCEPT_ENCODING, accepted)])), gzip, "{accepted}");
+        }
+        assert!(!accepts_gzip(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn a_client_that_has_the_file_is_told_so() {
+        let tag = ASSETS[0].tag(true);
+        for (known, status) in [
+            (tag.clone(), StatusCode::NOT_MODIFIED),
+            (format!("W/{tag}"), StatusCode::NOT_MODIFIED),
+            (format!("\"old\", {tag}"), StatusCode::NOT_MODIFIED),
+            ("*".to_owned(), StatusCode::NOT_MODIFIED),
+            (ASSETS[0].tag(false), StatusCode::OK),
+            (ASSETS[1].tag(true), StatusCode::OK),
+            ("\"old\"".to_owned(), StatusCode::OK),
+        ] {
+            let request = request(&[(header::ACCEPT_ENCODING, "gzip"), (header::IF_NONE_MATCH, &known)]);
+            let response = ASSETS[0].response(&request);
+            assert_eq!(response.status(), status, "{known}");
+            assert_eq!(response.headers()[header::ETAG], tag.as_str(), "{known}");
+        }
+    }
+
+    #[test]
+    fn the_page_names_no_other_host() {
+        let named = PAGE.split(['"', '\'']).filter(|text| text.contains("://") || text.starts_with("//"));
+        assert_eq!(named.count(), 0);
+        for path in ["graphiql/page.js", "graphiql/page.css"] {
+            assert!(PAGE.contains(path) && ASSETS.iter().any(|asset| asset.path.ends_with(path)), "{path}");
+        }
+    }
+}

@@ -25,6 +25,7 @@ mod filters_random;
 mod first_light;
 mod foreign_clients;
 mod frames;
+mod graphiql;
 mod graphql_catalog;
 mod graphql_http;
 mod graphql_pool;
