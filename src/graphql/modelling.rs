@@ -14,7 +14,7 @@ mod roots;
 mod tests;
 mod types;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::catalog::{Catalog, Oid, Relation};
 use super::model::{ColumnId, Entity, EntityId, Field, Model};
@@ -110,4 +110,10 @@ impl<'a> Draft<'a> {
 /// Columns by their numbers; `None` where one of them cannot be read.
 fn columns(entity: &Entity, numbers: &[i16]) -> Option<Vec<ColumnId>> {
     numbers.iter().map(|number| entity.columns.iter().position(|column| column.number == *number)).collect()
+}
+
+/// The columns of a key. An index may name one twice.
+fn key(entity: &Entity, numbers: &[i16]) -> Option<Vec<ColumnId>> {
+    let mut seen = HashSet::new();
+    Some(columns(entity, numbers)?.into_iter().filter(|column| seen.insert(*column)).collect())
 }

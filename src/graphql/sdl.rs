@@ -5,11 +5,12 @@ mod description;
 mod leaves;
 mod rows;
 
-use super::model::{Argument, Entity, EntityId, Function, Model, RootField, Shape, ValueType};
+use super::model::{Argument, EntityId, Function, Model, RootField, Shape, ValueType};
 use super::modelling::functions::input_name;
 use super::text::text;
 use description::described;
 use leaves::Leaves;
+use rows::selection;
 
 /// What the server does beyond the specification's own directives.
 const DIRECTIVES: &str = "\
@@ -57,7 +58,7 @@ struct Sdl<'a> {
     leaves: Leaves,
 }
 
-impl<'a> Sdl<'a> {
+impl Sdl<'_> {
     /// `type Query { .. }` and the like.
     fn block(&mut self, kind: &str, name: &str, description: Option<&str>, fields: &[Line]) {
         self.text.push('\n');
@@ -95,7 +96,7 @@ impl<'a> Sdl<'a> {
         Some(match field {
             RootField::List(id) => {
                 let entity = entity(*id)?;
-                let arguments = self.selection(entity).join(", ");
+                let arguments = selection(entity).join(", ");
                 Line::from(format!("{name}({arguments}): [{}!]!", entity.name))
             }
             RootField::ByKey(id, key) => {
@@ -115,16 +116,6 @@ impl<'a> Sdl<'a> {
         })
     }
 
-    /// The arguments of a list of rows.
-    fn selection(&self, entity: &Entity) -> Vec<String> {
-        let mut arguments = vec![format!("filter: {}Filter", entity.name)];
-        if self.ordered(entity).next().is_some() {
-            arguments.push(format!("orderBy: [{}Order!]", entity.name));
-        }
-        arguments.extend(["limit: Int".to_owned(), "offset: Int".to_owned()]);
-        arguments
-    }
-
     fn function(&mut self, name: &str, function: &Function) -> Line {
         let mut arguments: Vec<_> =
             function.arguments.iter().map(|argument| self.argument(argument)).collect();
@@ -132,7 +123,7 @@ impl<'a> Sdl<'a> {
             && self.model.is_selection(function)
             && let Some(entity) = self.model.entities.get(*entity)
         {
-            arguments.extend(self.selection(entity));
+            arguments.extend(selection(entity));
         }
         let arguments =
             if arguments.is_empty() { String::new() } else { format!("({})", arguments.join(", ")) };

@@ -132,7 +132,7 @@ fn add_entity(draft: &mut Draft<'_>, relation: &Relation, name: String, descript
             description: tags.description,
         });
     }
-    entity.key = super::columns(&entity, &relation.primary_key).unwrap_or_default();
+    entity.key = super::key(&entity, &relation.primary_key).unwrap_or_default();
     let id = draft.model.entities.len();
     draft.model.types.insert(entity.name.clone(), id);
     draft.model.entities.push(entity);

@@ -35,10 +35,10 @@ pub(super) fn of(draft: &mut Draft<'_>, function: &Function, of: Option<EntityId
             }
         }
     }
-    match dependencies.is_empty() && function.volatility == Volatility::Immutable {
-        true => Reads::Nothing,
-        false => Reads::Tables(dependencies),
+    if dependencies.is_empty() && function.volatility == Volatility::Immutable {
+        return Reads::Nothing;
     }
+    Reads::Tables(dependencies)
 }
 
 fn declared(

@@ -51,8 +51,12 @@ fn resolve(draft: &Draft<'_>, key: &ForeignKey) -> Option<Key> {
         return None;
     }
     let entity = draft.model.entities.get(from)?;
+    let target = draft.model.entities.get(to)?;
+    if !entity.selectable || !target.selectable {
+        return None;
+    }
     let ours = columns(entity, &key.columns)?;
-    let theirs = columns(draft.model.entities.get(to)?, &key.target_columns)?;
+    let theirs = columns(target, &key.target_columns)?;
     let referring: HashSet<_> = key.columns.iter().collect();
     let mut unique = relation.unique_keys.iter().chain([&relation.primary_key]);
     Some(Key {

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{Draft, columns};
+use super::Draft;
 use crate::graphql::model::{ColumnId, Entity, EntityId, Field, RootField, Shape};
 use crate::graphql::naming::{self, capitalised};
 
@@ -74,7 +74,7 @@ fn unique_keys(draft: &Draft<'_>, id: EntityId) -> Vec<Vec<ColumnId>> {
         sorted
     };
     let mut seen = HashSet::from([set(&entity.key)]);
-    let keys = relation.unique_keys.iter().filter_map(|key| columns(entity, key));
+    let keys = relation.unique_keys.iter().filter_map(|key| super::key(entity, key));
     keys.filter(|key| !key.is_empty() && key.iter().all(|column| is_askable(entity, *column)))
         .filter(|key| seen.insert(set(key)))
         .collect()

@@ -4,16 +4,16 @@ use super::rows::shown;
 use super::{Line, Sdl};
 use crate::graphql::model::{Entity, Scalar, ValueType};
 
-impl<'a> Sdl<'a> {
-    pub(super) fn aggregates(&mut self, entity: &'a Entity) {
+impl Sdl<'_> {
+    pub(super) fn aggregates(&mut self, entity: &Entity) {
         let mut fields = vec![Line::new("count: Int!".to_owned(), Some("How many rows.".to_owned()))];
         let mut types = Vec::new();
         for (field, suffix) in [("sum", "Sum"), ("avg", "Avg"), ("min", "Min"), ("max", "Max")] {
             let columns: Vec<_> = shown(entity)
                 .filter_map(|(name, column)| {
                     let value = match field {
-                        "sum" => self.number(column.value.sum()?),
-                        "avg" => self.number(column.value.average()?),
+                        "sum" => self.number(&column.value.sum()?),
+                        "avg" => self.number(&column.value.average()?),
                         _ => self.extreme(&column.value)?,
                     };
                     Some(Line::from(format!("{name}: {value}")))
@@ -30,8 +30,8 @@ impl<'a> Sdl<'a> {
         }
     }
 
-    fn number(&mut self, scalar: Scalar) -> String {
-        self.leaves.mention(&scalar);
+    fn number(&mut self, scalar: &Scalar) -> String {
+        self.leaves.mention(scalar);
         scalar.name().to_owned()
     }
 

@@ -25,15 +25,12 @@ impl Leaves {
 
     /// The filter for a column's values; composites have none.
     pub(super) fn filter(&mut self, model: &Model, value: &ValueType) -> Option<String> {
-        let (name, fields) = match &value.shape {
-            Shape::List(element) => {
-                let leaf = leaf(model, element)?;
-                (format!("{leaf}ListFilter"), list_operators(leaf, value))
-            }
-            _ => {
-                let leaf = leaf(model, value)?;
-                (format!("{leaf}Filter"), operators(leaf, value))
-            }
+        let (name, fields) = if let Shape::List(element) = &value.shape {
+            let leaf = leaf(model, element)?;
+            (format!("{leaf}ListFilter"), list_operators(leaf, value))
+        } else {
+            let leaf = leaf(model, value)?;
+            (format!("{leaf}Filter"), operators(leaf, value))
         };
         self.filters.insert(name.clone(), fields);
         Some(name)

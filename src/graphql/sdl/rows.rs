@@ -3,8 +3,8 @@
 use super::{Line, Sdl};
 use crate::graphql::model::{Column, Entity, Field, Relationship, Shape};
 
-impl<'a> Sdl<'a> {
-    pub(super) fn object(&mut self, entity: &'a Entity) {
+impl Sdl<'_> {
+    pub(super) fn object(&mut self, entity: &Entity) {
         let fields: Vec<_> =
             entity.fields.iter().filter_map(|(name, field)| self.field(entity, name, field)).collect();
         self.block("type", &entity.name, entity.description.as_deref(), &fields);
@@ -25,7 +25,7 @@ impl<'a> Sdl<'a> {
             }
             Field::Many(relationship) => {
                 let target = target(relationship)?;
-                Line::from(format!("{name}({}): [{}!]!", self.selection(target).join(", "), target.name))
+                Line::from(format!("{name}({}): [{}!]!", selection(target).join(", "), target.name))
             }
             Field::Aggregate(relationship) => {
                 let target = &target(relationship)?.name;
@@ -35,7 +35,7 @@ impl<'a> Sdl<'a> {
         })
     }
 
-    pub(super) fn inputs(&mut self, entity: &'a Entity) {
+    pub(super) fn inputs(&mut self, entity: &Entity) {
         let mut fields = Vec::new();
         for (name, field) in &entity.fields {
             let filter = match field {
@@ -63,23 +63,30 @@ impl<'a> Sdl<'a> {
         fields.push(Line::from(format!("not: {own}")));
         self.block("input", &own, Some(&description), &fields);
         let fields: Vec<_> =
-            self.ordered(entity).map(|(name, _)| Line::from(format!("{name}: OrderDirection"))).collect();
+            ordered(entity).map(|(name, _)| Line::from(format!("{name}: OrderDirection"))).collect();
         if !fields.is_empty() {
             self.leaves.orders = true;
             let description = "One field in each object; the first object orders first.";
             self.block("input", &format!("{}Order", entity.name), Some(description), &fields);
         }
     }
+}
 
-    /// Columns by which rows can be ordered.
-    pub(super) fn ordered<'e>(
-        &self,
-        entity: &'e Entity,
-    ) -> impl Iterator<Item = (&'e str, &'e Column)> + use<'e> {
-        shown(entity).filter(|(_, column)| {
-            column.value.ordered && matches!(column.value.shape, Shape::Scalar(_) | Shape::Enum(_))
-        })
+/// The arguments of a list of rows.
+pub(super) fn selection(entity: &Entity) -> Vec<String> {
+    let mut arguments = vec![format!("filter: {}Filter", entity.name)];
+    if ordered(entity).next().is_some() {
+        arguments.push(format!("orderBy: [{}Order!]", entity.name));
     }
+    arguments.extend(["limit: Int".to_owned(), "offset: Int".to_owned()]);
+    arguments
+}
+
+/// Columns by which rows can be ordered.
+fn ordered(entity: &Entity) -> impl Iterator<Item = (&str, &Column)> {
+    shown(entity).filter(|(_, column)| {
+        column.value.ordered && matches!(column.value.shape, Shape::Scalar(_) | Shape::Enum(_))
+    })
 }
 
 /// Columns that are fields.
