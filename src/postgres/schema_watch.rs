@@ -66,9 +66,9 @@ struct Memory {
 }
 
 impl SchemaWatch {
-    /// Watches `schemas` in the database of `asked`, in the rights of `role` or of the one that logs in. `loopback`
-    /// says that no other machine reaches the server. `nudge` has it look at once: whoever meets an error that DDL may
-    /// have caused gives it.
+    /// Watches `schemas` in the database of `asked`, in the rights of `role` or of the one that logs in.
+    /// `loopback` says that no other machine reaches the server. `nudge` has it look at once: whoever meets an
+    /// error that DDL may have caused gives it.
     #[must_use]
     pub fn new(
         asked: &Config,

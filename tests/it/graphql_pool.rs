@@ -1,4 +1,5 @@
-//! The connections of GraphQL: bounds and time limits, roles and claims, what becomes of broken and abandoned statements.
+//! The connections of GraphQL: bounds and time limits, roles and claims, what becomes of broken and abandoned
+//! statements.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -61,8 +62,8 @@ async fn count(client: &Client, sql: &str) -> i64 {
 const RUNNING: &str = "select count(*) from pg_stat_activity where datname = current_database() \
     and application_name = 'walcast-graphql' and state <> 'idle'";
 
-/// A table whose rows belong to names, and roles that see their own: one for each call, with a login that may become
-/// them and nothing else.
+/// A table whose rows belong to names, and roles that see their own: one for each call, with a login that may
+/// become them and nothing else.
 async fn with_policies(database: &Database) -> (String, String) {
     let role = format!("reader_{}_{}", database.name(), fastrand::u32(..));
     let client = database.connect().await;
@@ -134,8 +135,8 @@ async fn a_read_is_one_statement_and_as_somebody_a_transaction_sent_at_once() {
     assert_eq!(relay.messages(), "QBESBESQ");
 }
 
-/// A relay for one connection, which notes what the client sends, and can withhold what the server answers between
-/// `begin` and `commit`.
+/// A relay for one connection, which notes what the client sends, and can withhold what the server answers
+/// between `begin` and `commit`.
 struct Relay {
     port: u16,
     withhold: watch::Sender<bool>,

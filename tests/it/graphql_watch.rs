@@ -43,7 +43,8 @@ impl Watching {
         }
     }
 
-    /// The next catalog, whatever was wrong before: reasons change while a server comes up. Whether live queries are sound.
+    /// The next catalog, whatever was wrong before: reasons change while a server comes up. Whether live
+    /// queries are sound.
     async fn back(&mut self) -> Result<(), String> {
         loop {
             match self.next().await {

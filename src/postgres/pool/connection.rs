@@ -16,8 +16,8 @@ use super::{CONNECT, PoolOptions};
 use crate::operations::{Identity, Parameter, Reply, Step};
 use crate::postgres::session::{PINNED_OUTPUT, as_role};
 
-/// Statements that a connection keeps prepared; beyond, it forgets them all and starts again. Operations have few
-/// shapes where people write them, and as many as they like where programs do.
+/// Statements that a connection keeps prepared; beyond, it forgets them all and starts again. Operations have
+/// few shapes where people write them, and as many as they like where programs do.
 const PREPARED: usize = 256;
 
 /// How long the server is asked to cancel before its connection is closed regardless.
@@ -42,8 +42,8 @@ pub(super) struct Connection {
     task: AbortHandle,
 }
 
-/// An operation that has begun. Dropped before its end, it has the server cancel what runs, and closes the connection,
-/// which rolls back what is open.
+/// An operation that has begun. Dropped before its end, it has the server cancel what runs, and closes the
+/// connection, which rolls back what is open.
 pub(super) struct UnderWay {
     token: Arc<CancelToken>,
     task: AbortHandle,
@@ -55,8 +55,8 @@ impl Connector {
         let statement = options.statement.as_millis();
         let mut config = as_role(config, options.role.as_deref());
         let own = config.get_options().unwrap_or_default();
-        // Ours come last, so that they win. Without claims a policy reads `{}`, on every connection alike: a setting that
-        // was once made for a transaction reads as an empty text afterwards, which is no JSON.
+        // Ours come last, so that they win. Without claims a policy reads `{}`, on every connection alike: a
+        // setting that was once made for a transaction reads as an empty text afterwards, which is no JSON.
         let options = format!(
             "{own} {PINNED_OUTPUT} -c default_transaction_read_only=on -c statement_timeout={statement} \
              -c idle_in_transaction_session_timeout={} -c request.jwt.claims={{}}",
@@ -126,8 +126,8 @@ impl Connection {
         answer(&self.client, &statement, step, None).await
     }
 
-    /// One statement in a transaction, as somebody. All is sent at once: where a part fails, what follows is refused
-    /// by the server, and the answer counts only if nothing failed.
+    /// One statement in a transaction, as somebody. All is sent at once: where a part fails, what follows is
+    /// refused by the server, and the answer counts only if nothing failed.
     pub(super) async fn read_as(&mut self, identity: &Identity, step: &Step) -> Result<Reply, Failure> {
         let assume = self.assume().await?;
         let client = &self.client;
