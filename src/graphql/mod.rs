@@ -5,6 +5,7 @@
 //! the specification asks of results, [`negotiation`] chooses their form. Nothing here talks to a database or a client.
 
 pub mod catalog;
+pub mod code;
 pub mod model;
 pub mod modelling;
 pub mod naming;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::code;
 use super::model::Model;
 use super::plan::{Aggregate, Cardinality, Measure, Measured, Node, Rows, Selected};
 use super::sql::{MISSING, NESTED, NOT_FINITE, TOO_MANY};
@@ -189,14 +190,14 @@ impl<'a> Walk<'a> {
             MISSING => (
                 "the row that is referred to cannot be seen, and the schema says that it is not null"
                     .to_owned(),
-                "RowMissing",
+                code::ROW_MISSING,
             ),
             TOO_MANY => (
                 format!("there are more than {} rows; ask for fewer with `limit` or `filter`", self.rows),
-                "TooManyRows",
+                code::TOO_MANY_ROWS,
             ),
-            NOT_FINITE => ("NaN and infinite numbers cannot be told as Float".to_owned(), "NotFinite"),
-            NESTED => ("the array has more than one dimension".to_owned(), "ArrayNested"),
+            NOT_FINITE => ("NaN and infinite numbers cannot be told as Float".to_owned(), code::NOT_FINITE),
+            NESTED => ("the array has more than one dimension".to_owned(), code::ARRAY_NESTED),
             _ => return false,
         };
         self.at += 1;

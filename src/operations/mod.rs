@@ -19,6 +19,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use tokio::sync::Notify;
 
+use crate::graphql::code;
 use crate::graphql::plan::{self, Limits, PlanError};
 use crate::graphql::schema::Schema;
 use crate::graphql::sql;
@@ -49,9 +50,7 @@ pub struct Request {
 /// Why a request is not carried out. None of these reached the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// The document cannot be parsed.
-    Syntax,
-    /// The document is not valid in this schema, or beyond a limit.
+    /// The document cannot be parsed, is not valid in this schema, or beyond a limit.
     Validation,
     /// Which operation is meant cannot be told.
     OperationName,
@@ -223,7 +222,10 @@ impl Operations {
     /// # Errors
     /// A request error: nothing was or will be done.
     pub fn prepare(&self, request: Request) -> Result<Prepared, Refused> {
-        let serving = self.serving().map_err(|(fault, message)| Refused::new(fault, &message))?;
+        let serving = self.serving().map_err(|(fault, message)| {
+            let code = if fault == Fault::Off { code::GRAPHQL_OFF } else { code::UNAVAILABLE };
+            Refused::new(fault, code, &message)
+        })?;
         let schema = Arc::clone(&serving.schema);
         let document = serving
             .document(&request.document)
@@ -245,10 +247,8 @@ impl Operations {
             OperationType::Subscription => Kind::Subscription,
         };
         if kind == Kind::Live {
-            return Err(Refused::new(
-                Fault::Validation,
-                "this server does not run live queries; leave `@live` out",
-            ));
+            let words = "this server does not run live queries; leave `@live` out";
+            return Err(Refused::new(Fault::Validation, code::LIVE_OFF, words));
         }
         let compiled = self.compiled(&schema, &document, operation, &variables)?;
         Ok(Prepared { kind, schema, compiled, variables, identity: request.identity })
@@ -311,12 +311,12 @@ fn is_live(operation: &Operation, variables: &JsonMap) -> bool {
 
 fn planning(error: &PlanError) -> GraphQLError {
     let code = match error {
-        PlanError::Depth { .. } => "TooDeep",
-        PlanError::Cost { .. } => "TooCostly",
-        PlanError::Count { .. } => "TooManyRows",
-        PlanError::Introspection => "IntrospectionOff",
-        PlanError::Unknown(_) => "InternalError",
-        _ => "ArgumentInvalid",
+        PlanError::Depth { .. } => code::TOO_DEEP,
+        PlanError::Cost { .. } => code::TOO_COSTLY,
+        PlanError::Count { .. } => code::TOO_MANY_ROWS,
+        PlanError::Introspection => code::INTROSPECTION_OFF,
+        PlanError::Unknown(_) => code::INTERNAL_ERROR,
+        _ => code::ARGUMENT_INVALID,
     };
     let mut error = GraphQLError::new(error.to_string(), None, &Arc::default());
     error.extensions.insert("code", code.into());
@@ -324,8 +324,10 @@ fn planning(error: &PlanError) -> GraphQLError {
 }
 
 impl Refused {
-    fn new(fault: Fault, message: &str) -> Self {
-        Self::with(fault, &[GraphQLError::new(message, None, &std::sync::Arc::default())])
+    fn new(fault: Fault, code: &str, message: &str) -> Self {
+        let mut error = GraphQLError::new(message, None, &Arc::default());
+        error.extensions.insert("code", code.into());
+        Self::with(fault, &[error])
     }
 
     fn with(fault: Fault, errors: &[GraphQLError]) -> Self {

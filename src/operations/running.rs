@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{Answer, DatabaseError, Operations, Parameter, Prepared, Reply, Step};
+use crate::graphql::code;
 use crate::graphql::plan::{Operand, PlanError, Root};
 use crate::graphql::response::{Extensions, FieldError, Segment, is_marked, resolve, resolve_root};
 use crate::graphql::sql::{Script, Statement};
@@ -150,7 +151,7 @@ fn unfit(error: &PlanError, root: &Root) -> FieldError {
     FieldError {
         message: error.to_string(),
         path: vec![Segment::Key(Arc::clone(&root.key))],
-        extensions: Extensions { code: "ArgumentInvalid".to_owned(), hint: None },
+        extensions: Extensions { code: code::ARGUMENT_INVALID.to_owned(), hint: None },
     }
 }
 
@@ -158,11 +159,11 @@ impl Operations {
     /// An error of the database; `at` knows the root field of a step.
     fn refused(&self, error: DatabaseError, roots: &[Root], at: impl Fn(usize) -> Option<usize>) -> Answer {
         let (message, code, hint, step, unavailable) = match error {
-            DatabaseError::Unavailable(reason) => (reason, "Unavailable".to_owned(), None, None, true),
+            DatabaseError::Unavailable(reason) => (reason, code::UNAVAILABLE.to_owned(), None, None, true),
             DatabaseError::Timeout => {
                 let message =
                     "the database needed longer than it may; ask for less, or for what an index serves";
-                (message.to_owned(), "Timeout".to_owned(), None, None, false)
+                (message.to_owned(), code::TIMEOUT.to_owned(), None, None, false)
             }
             DatabaseError::Refused { step, code, message, hint } => {
                 if STALE.contains(&code.as_str()) {

@@ -18,6 +18,9 @@ use crate::postgres::schema_watch::{SchemaWatch, Sight};
 use crate::postgres::session::{Session, as_role};
 use crate::settings::{self, Settings};
 
+/// What clients are told where an operator has to mend something.
+const OFF: &str = "GraphQL is off on this server; its log says why";
+
 /// Starts the endpoint; it has a schema once the catalog was read. `followed` is the database whose changes are read.
 pub(super) fn start(
     settings: &Settings,
@@ -54,7 +57,7 @@ pub(super) fn start(
     };
     let stale = Arc::new(Notify::new());
     let operations = Operations::new(Arc::new(pool), limits, Arc::clone(&stale));
-    let loopback = settings.listen.ip().is_loopback();
+    let loopback = settings.listen.ip().to_canonical().is_loopback();
     let watch = SchemaWatch::new(asked, own.role.as_deref(), followed, own.schemas.clone(), loopback, stale);
     let serving = operations.clone();
     tokio::spawn(watch.run(move |sight| tell(&serving, &names, sight)));
@@ -97,13 +100,14 @@ fn tell(operations: &Operations, names: &Names, sight: Sight) {
         }
         Sight::Forbidden(reason) => {
             tracing::error!("{reason}");
-            operations.serve(Err((Fault::Off, reason)));
+            // The reason names roles: for the operator.
+            operations.serve(Err((Fault::Off, OFF.to_owned())));
         }
-        // A schema that was read before may hold still; without one, who asks is told the reason.
-        Sight::Unreachable(reason) => {
+        // A schema that was read before may hold still; without one, who asks is told so.
+        Sight::Unreachable(_) => {
             if operations.served().is_err() {
-                let message = format!("the schema cannot be read from the database: {reason}");
-                operations.serve(Err((Fault::Unavailable, message)));
+                let message = "the schema cannot be read from the database; the server's log says why";
+                operations.serve(Err((Fault::Unavailable, message.to_owned())));
             }
         }
     }

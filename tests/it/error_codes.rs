@@ -72,6 +72,11 @@ fn documented(heading: &str, column: usize) -> BTreeSet<String> {
     rows.skip(1).map(|row| row.split('|').nth(column).unwrap().trim().trim_matches('`').to_owned()).collect()
 }
 
+/// What operations answer; each is a constant.
+fn operation_codes() -> BTreeSet<String> {
+    literals(&read(&root().join("src/graphql/code.rs"))).into_iter().collect()
+}
+
 #[test]
 fn every_code_is_explained_and_nothing_else() {
     let mut refusals = refusals();
@@ -89,4 +94,7 @@ fn every_code_is_explained_and_nothing_else() {
     let graphql_codes = graphql_codes();
     assert!(graphql_codes.len() >= 10, "the source is understood: {graphql_codes:?}");
     assert_eq!(documented("GraphQL requests", 2), graphql_codes);
+    let operation_codes = operation_codes();
+    assert!(operation_codes.len() >= 10, "the source is understood: {operation_codes:?}");
+    assert_eq!(documented("GraphQL operations", 1), operation_codes);
 }

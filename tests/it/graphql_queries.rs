@@ -157,7 +157,7 @@ async fn what_goes_too_far_is_refused_by_name() {
         ("WALCAST__GRAPHQL__INTROSPECTION", "false"),
     ];
     let graph = Graph::serve(postgres_binaries::majors()[0], DEMO, &settings).await;
-    let many: String = (0..12).map(|n| format!("a{n}: auctions(limit: 1) {{ id }} ")).collect();
+    let many = (0..12).map(|n| format!("a{n}: auctions(limit: 1) {{ id }}")).collect::<Vec<_>>().join(" ");
     for (query, code) in [
         ("{ auctions { bids { auction { bids { id } } } } }", "TooDeep"),
         (&format!("{{ {many} }}"), "TooCostly"),
