@@ -109,7 +109,7 @@ async function main() {
   try {
     for (const colorScheme of ['light', 'dark']) {
       const page = await browser.newPage({ viewport: { width: 1280, height: 860 }, colorScheme })
-      // Violations of the policy are errors on the console, too; the workers' are not.
+      // Violations of the policy are errors on the console.
       const faults = watchFaults(page, origin)
       const workers = []
       page.on('worker', (worker) => workers.push(new URL(worker.url()).pathname))
