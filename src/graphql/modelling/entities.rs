@@ -1,6 +1,6 @@
 //! Relations and composite types as object types, with their columns.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use indexmap::IndexMap;
 
@@ -43,11 +43,14 @@ pub(super) fn add(draft: &mut Draft<'_>) {
     types::reserve(&mut draft.type_names);
     let named: Vec<_> =
         draft.relations.iter().map(|relation| tags_of(draft.names, draft.catalog, relation)).collect();
+    let wanted = wanted(&draft.relations, &named);
     // Names that were asked for come before those that were made.
     let mut names = vec![None; named.len()];
     for asked in [true, false] {
-        for (id, tags) in named.iter().enumerate().filter(|(_, tags)| tags.name.is_some() == asked) {
-            let name = type_name(draft, id, tags);
+        for id in
+            (0..named.len()).filter(|id| named.get(*id).is_some_and(|tags| tags.name.is_some() == asked))
+        {
+            let name = wanted.get(id).and_then(|wanted| type_name(draft, id, wanted));
             if let Some(slot) = names.get_mut(id) {
                 *slot = name;
             }
@@ -72,28 +75,40 @@ fn is_selectable(relation: &Relation) -> bool {
     relation.kind != RelationKind::CompositeType
 }
 
-fn type_name(draft: &mut Draft<'_>, id: EntityId, tags: &Tags) -> Option<String> {
-    let relation = *draft.relations.get(id)?;
-    let made = |relation: &Relation| {
-        if is_selectable(relation) {
-            naming::row_type(&relation.name)
-        } else {
-            naming::type_name(&relation.name)
-        }
-    };
-    let mut wanted = vec![tags.name.as_deref().map_or_else(|| made(relation), naming::capitalised)];
-    let namesake = |other: &&&Relation| other.schema != relation.schema && made(other) == made(relation);
-    if draft.relations.iter().any(|other| namesake(&other)) {
-        wanted.push(naming::type_name(&format!("{} {}", relation.schema, made(relation))));
+/// Names for the types of these relations, the best first. One with a namesake in another schema may have its
+/// schema's name in front.
+fn wanted(relations: &[&Relation], tags: &[Tags]) -> Vec<Vec<String>> {
+    let made: Vec<_> = relations
+        .iter()
+        .zip(tags)
+        .map(|(relation, tags)| match &tags.name {
+            Some(name) => naming::capitalised(name),
+            None if is_selectable(relation) => naming::row_type(&relation.name),
+            None => naming::type_name(&relation.name),
+        })
+        .collect();
+    let mut schemas: HashMap<&str, HashSet<&str>> = HashMap::new();
+    for (relation, name) in relations.iter().zip(&made) {
+        schemas.entry(name).or_default().insert(&relation.schema);
     }
+    let wanted = relations.iter().zip(&made).map(|(relation, name)| {
+        let namesakes = schemas.get(name.as_str()).is_some_and(|schemas| schemas.len() > 1);
+        let long = namesakes.then(|| naming::type_name(&format!("{} {name}", relation.schema)));
+        [name.clone()].into_iter().chain(long).collect()
+    });
+    wanted.collect()
+}
+
+fn type_name(draft: &mut Draft<'_>, id: EntityId, wanted: &[String]) -> Option<String> {
+    let relation = *draft.relations.get(id)?;
     let suffixes: &[&str] = if is_selectable(relation) {
         &["", "Filter", "Order", "Aggregate", "Sum", "Avg", "Min", "Max"]
     } else {
         &[""]
     };
     let all = |name: &str| suffixes.iter().map(|suffix| format!("{name}{suffix}")).collect();
-    let name = draft.type_names.claim_with(&wanted, all);
-    draft.remark_name(&format!("{}.{}", relation.schema, relation.name), "", &wanted, &name);
+    let name = draft.type_names.claim_with(wanted, all);
+    draft.remark_name(&format!("{}.{}", relation.schema, relation.name), "", wanted, &name);
     Some(name)
 }
 
