@@ -27,3 +27,5 @@ pub const TIMEOUT: &str = "Timeout";
 pub const GRAPHQL_OFF: &str = "GraphqlOff";
 /// Live queries are not run.
 pub const LIVE_OFF: &str = "LiveOff";
+/// A function returned null where its row type has none.
+pub const NULL_UNEXPECTED: &str = "NullUnexpected";

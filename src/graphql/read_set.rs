@@ -161,7 +161,7 @@ impl Reading<'_> {
     fn rows(&mut self, rows: &Rows, keys: &[&Value], above: Option<&Above<'_>>) -> Result<(), PlanError> {
         let model = self.model;
         let Some(entity) = model.entities.get(rows.entity) else { return Ok(()) };
-        let many = matches!(rows.cardinality, Cardinality::Many(_));
+        let many = matches!(rows.cardinality, Cardinality::Many(_) | Cardinality::Array { .. });
         let each: Vec<&[Value]> = keys
             .iter()
             .flat_map(|value| {

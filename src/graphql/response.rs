@@ -10,14 +10,15 @@ use serde::Serialize;
 use super::code;
 use super::model::Model;
 use super::plan::{Aggregate, Cardinality, Measure, Measured, Node, Rows, Selected};
-use super::sql::{MISSING, NESTED, NOT_FINITE, TOO_MANY};
+use super::sql::{ABSENT, MISSING, NESTED, NOT_FINITE, TOO_MANY};
 
 /// An error at a place of the response.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FieldError {
     /// What happened.
     pub message: String,
-    /// Where.
+    /// Where; empty if no one field is to blame.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub path: Vec<Segment>,
     /// For programs.
     pub extensions: Extensions,
@@ -52,7 +53,7 @@ fn text<S: serde::Serializer>(key: &Arc<str>, serializer: S) -> Result<S::Ok, S:
 pub fn is_marked(json: &str) -> bool {
     let json = json.as_bytes();
     memchr::memchr3(MISSING as u8, TOO_MANY as u8, NOT_FINITE as u8, json).is_some()
-        || memchr::memchr(NESTED as u8, json).is_some()
+        || memchr::memchr2(NESTED as u8, ABSENT as u8, json).is_some()
 }
 
 /// Resolves the markers of an object with these members. `None` is null, in the object's own place.
@@ -109,7 +110,11 @@ impl<'a> Place<'a> {
                 (column.is_none_or(|column| !column.not_null), Content::Leaf)
             }
             Node::Rows(rows) => {
-                (matches!(rows.cardinality, Cardinality::One { required: false }), Content::Rows(rows))
+                let nullable = matches!(
+                    rows.cardinality,
+                    Cardinality::One { required: false } | Cardinality::Array { null: true }
+                );
+                (nullable, Content::Rows(rows))
             }
             Node::Aggregate(aggregate) => (false, Content::Aggregate(aggregate)),
             Node::Call(call) => {
@@ -198,6 +203,10 @@ impl<'a> Walk<'a> {
             ),
             NOT_FINITE => ("NaN and infinite numbers cannot be told as Float".to_owned(), code::NOT_FINITE),
             NESTED => ("the array has more than one dimension".to_owned(), code::ARRAY_NESTED),
+            ABSENT => (
+                "there is no value, and the schema says that it is not null".to_owned(),
+                code::NULL_UNEXPECTED,
+            ),
             _ => return false,
         };
         self.at += 1;
@@ -234,6 +243,7 @@ impl<'a> Walk<'a> {
     }
 
     fn list(&mut self, rows: &'a Rows) -> bool {
+        let nullable = matches!(rows.cardinality, Cardinality::Array { .. });
         let mut whole = true;
         self.copy(1);
         let mut index = 0;
@@ -242,10 +252,9 @@ impl<'a> Walk<'a> {
                 self.copy(1);
             }
             self.path.push(Segment::Index(index));
-            let start = self.out.len();
-            if !self.row(rows) {
-                self.out.truncate(start);
-                whole = false;
+            if !self.value(&Place { nullable, content: Content::Rows(rows) }) {
+                whole &= nullable;
+                self.out.push_str("null");
             }
             self.path.pop();
             index += 1;
@@ -256,22 +265,24 @@ impl<'a> Walk<'a> {
 
     /// Copies one scalar, or one list or JSON value of a column. In lists, a marker is one null element.
     fn leaf(&mut self) {
-        let (mut depth, mut index, mut quoted) = (0_usize, 0, false);
+        let (mut indexes, mut quoted) = (Vec::new(), false);
         loop {
             let byte = self.peek();
-            if self.at >= self.json.len() || (depth == 0 && !quoted && matches!(byte, b',' | b'}' | b']')) {
+            let outside = indexes.is_empty() && !quoted;
+            if self.at >= self.json.len() || (outside && matches!(byte, b',' | b'}' | b']')) {
                 return;
             }
             match byte {
                 b'\\' if quoted => self.copy(1),
                 b'"' => quoted = !quoted,
-                b'[' | b'{' if !quoted => depth += 1,
-                b']' | b'}' if !quoted => depth -= 1,
-                b',' if !quoted && depth == 1 => index += 1,
-                1..=4 if !quoted => {
-                    self.path.push(Segment::Index(index));
+                b'[' | b'{' if !quoted => indexes.push(0),
+                b']' | b'}' if !quoted => _ = indexes.pop(),
+                b',' if !quoted => indexes.iter_mut().last().into_iter().for_each(|index| *index += 1),
+                1..=5 if !quoted => {
+                    let above = self.path.len();
+                    self.path.extend(indexes.iter().copied().map(Segment::Index));
                     self.marker();
-                    self.path.pop();
+                    self.path.truncate(above);
                     self.out.push_str("null");
                     continue;
                 }

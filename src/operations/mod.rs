@@ -154,7 +154,7 @@ pub enum DatabaseError {
     Timeout,
     /// A statement was refused.
     Refused {
-        /// Which step, from 0.
+        /// Which step, from 0; the number of steps where the transaction failed at its end.
         step: usize,
         /// SQLSTATE.
         code: String,

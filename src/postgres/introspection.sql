@@ -35,6 +35,11 @@ callable as (
       select from pg_type t
       where t.typtype = 'p' and (t.oid = any (p.proargtypes) or t.oid = p.prorettype and t.oid <> 'void'::regtype)
     )
+    -- A whole row can be passed on by those who may read all of it.
+    and not exists (
+      select from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+      where c.reltype = any (p.proargtypes) and c.relkind <> 'c' and not has_column_privilege(c.oid, a.attnum, 'select')
+    )
 ),
 used (oid) as (
   select t.oid from (

@@ -127,9 +127,9 @@ impl Pool {
         self.in_time(connection.begin(identity)).await.map_err(|failure| (0, failure))?;
         match self.carry_out(connection, steps).await {
             Ok(replies) => {
-                // Constraints may wait for the end, where no step is to blame but the last.
-                let last = steps.len().saturating_sub(1);
-                self.in_time(connection.commit()).await.map_err(|failure| (last, failure))?;
+                // Constraints may wait for the end, where no step is to blame.
+                let end = steps.len();
+                self.in_time(connection.commit()).await.map_err(|failure| (end, failure))?;
                 Ok(replies)
             }
             Err((place, failure)) => {

@@ -88,6 +88,9 @@ fn resolve(
         Some(kind) => Some(draft.types.value(kind).ok_or("what it returns is not offered")?),
         None => None,
     };
+    if function.returns_set && returns.as_ref().is_some_and(is_rows) {
+        return Err("it returns a set of arrays of rows");
+    }
     let mut names = Taken::default();
     if place != Place::Mutation && is_selection(&draft.model, function.returns_set, returns.as_ref()) {
         for name in ["filter", "orderBy", "limit", "offset"] {
@@ -184,6 +187,11 @@ fn claim_mutation(
 #[must_use]
 pub(crate) fn input_name(field: &str) -> String {
     format!("{}Input", naming::capitalised(field))
+}
+
+/// An array of rows.
+fn is_rows(value: &ValueType) -> bool {
+    matches!(&value.shape, Shape::List(item) if matches!(item.shape, Shape::Composite(_)) || is_rows(item))
 }
 
 /// A function's result is a list of rows that can be filtered and ordered like a relation's.

@@ -52,6 +52,28 @@ impl<'a> Input<'a> {
     }
 }
 
+/// A document's value as the text of JSON, numbers as they were written; variables in it take their values, absent ones
+/// are null.
+pub(super) fn json_text(value: &Value, variables: &JsonMap) -> String {
+    match value {
+        Value::Int(int) => int.as_str().to_owned(),
+        Value::Float(float) => float.as_str().to_owned(),
+        Value::List(items) => {
+            let items: Vec<_> = items.iter().map(|item| json_text(item, variables)).collect();
+            format!("[{}]", items.join(","))
+        }
+        Value::Object(fields) => {
+            // Names are GraphQL's, which need no escapes.
+            let fields: Vec<_> = fields
+                .iter()
+                .map(|(name, value)| format!("\"{name}\":{}", json_text(value, variables)))
+                .collect();
+            format!("{{{}}}", fields.join(","))
+        }
+        other => json(other, variables).to_string(),
+    }
+}
+
 /// A document's value as JSON; variables in it take their values, absent ones are null.
 pub(super) fn json(value: &Value, variables: &JsonMap) -> JsonValue {
     match value {
@@ -140,7 +162,7 @@ fn scalar(input: Input<'_>, kind: &Scalar) -> Result<String, PlanError> {
     if *kind == Scalar::Json {
         return Ok(match input {
             Input::Json(value) => value.to_string(),
-            Input::Literal(value) => json(value, &JsonMap::new()).to_string(),
+            Input::Literal(value) => json_text(value, &JsonMap::new()),
         });
     }
     let text = match input {

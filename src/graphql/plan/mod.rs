@@ -110,6 +110,11 @@ pub enum Cardinality {
     },
     /// A list.
     Many(Window),
+    /// A list whose elements may be null: an array of rows, or a set of rows of no relation.
+    Array {
+        /// The list itself may be null.
+        null: bool,
+    },
 }
 
 /// Which part of a list.

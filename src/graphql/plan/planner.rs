@@ -342,16 +342,18 @@ impl<'a> Planner<'a> {
             }
         }
         let call = Call { function: id, arguments };
-        let Some((target, _)) = function.returns.as_ref().and_then(composite) else {
+        let Some((target, list)) = function.returns.as_ref().and_then(composite) else {
             self.spend(10)?;
             return Ok(Node::Call(Box::new(call)));
         };
         let from = From::Function(call);
-        if function.returns_set && self.entity(target)?.selectable && within.is_none() {
-            self.list(target, from, group, depth)
-        } else {
-            self.rows(target, from, Vec::new(), cardinality(function.returns_set), group, depth)
-        }
+        let cardinality = match (function.returns_set, self.entity(target)?.selectable) {
+            (true, true) if within.is_none() => return self.list(target, from, group, depth),
+            (true, true) => Cardinality::Many(Window::default()),
+            (true, false) => Cardinality::Array { null: false },
+            (false, _) => cardinality(list),
+        };
+        self.rows(target, from, Vec::new(), cardinality, group, depth)
     }
 }
 
@@ -360,7 +362,7 @@ fn linked(relation: &Relationship) -> From {
 }
 
 fn cardinality(list: bool) -> Cardinality {
-    if list { Cardinality::Many(Window::default()) } else { Cardinality::One { required: false } }
+    if list { Cardinality::Array { null: true } } else { Cardinality::One { required: false } }
 }
 
 /// The entity of a composite value, and whether it is a list of them.

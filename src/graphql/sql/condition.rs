@@ -3,10 +3,12 @@
 use postgres_protocol::escape::escape_identifier;
 
 use super::{Above, Writer, rows::relation};
-use crate::graphql::plan::{Comparison, Condition, From};
+use crate::graphql::plan::{Comparison, Condition, From, Take};
 
 /// `text`
 const TEXT: u32 = 25;
+/// `char(n)`
+const BPCHAR: u32 = 1042;
 
 impl Writer<'_> {
     pub(super) fn condition(&mut self, id: usize, condition: &Condition, alias: &str) -> String {
@@ -25,7 +27,11 @@ impl Writer<'_> {
             }
             Condition::Compare(place, comparison, operand) => {
                 let value = self.operand(operand);
-                let (column, base) = column(*place);
+                let (mut column, base) = column(*place);
+                // Patterns would meet the blanks at its end, which are not part of the value.
+                if base == BPCHAR && operand.take() == &Take::Pattern {
+                    column.push_str("::text");
+                }
                 let operator = match comparison {
                     Comparison::Eq => "=",
                     Comparison::Neq => "<>",

@@ -4,29 +4,39 @@ use std::fmt::Write as _;
 
 use postgres_protocol::escape::escape_literal;
 
-use super::{NESTED, NOT_FINITE, marker};
+use super::{ABSENT, NESTED, NOT_FINITE, marker};
 use crate::graphql::model::{Model, Scalar, Shape, ValueType};
 
-/// Types whose text needs no escapes between quotes: int2, int4, int8, numeric, uuid, oid.
-const PLAIN: [u32; 6] = [21, 23, 20, 1700, 2950, 26];
+/// Types whose text needs no escapes between quotes.
+const PLAIN: [(u32, &str); 6] =
+    [(21, "int2"), (23, "int4"), (20, "int8"), (1700, "numeric"), (2950, "uuid"), (26, "oid")];
+
+/// `jsonb`
+const JSONB: u32 = 3802;
 
 /// An SQL expression of type text for the value `x`.
+///
+/// What goes out without quotes of `to_json` is cast to the type that it has: that costs nothing, and where the type was
+/// changed a moment ago it is an error rather than something that is no JSON.
 pub(super) fn json(model: &Model, value: &ValueType, x: &str, nullable: bool) -> String {
+    let absent = if nullable { "'null'".to_owned() } else { marker(ABSENT) };
     let json = match &value.shape {
         Shape::Scalar(scalar) => match scalar {
             Scalar::Float => {
                 // x - x is NaN for NaN and the infinities, 0 for all others.
-                let null = if nullable { format!("when {x} is null then 'null' ") } else { String::new() };
                 return format!(
-                    "case when {x} - {x} = 0 then {x}::text {null}else {} end",
+                    "case when {x} - {x} = 0 then {x}::text when {x} is null then {absent} else {} end",
                     marker(NOT_FINITE)
                 );
             }
-            Scalar::Int | Scalar::Boolean | Scalar::Json => format!("{x}::text"),
+            Scalar::Int => format!("{x}::int4::text"),
+            Scalar::Boolean => format!("{x}::bool::text"),
+            Scalar::Json if value.base == JSONB => format!("{x}::jsonb::text"),
+            Scalar::Json => format!("{x}::json::text"),
             Scalar::Id | Scalar::BigInt | Scalar::BigDecimal | Scalar::Text(_)
-                if PLAIN.contains(&value.base) =>
+                if let Some((_, plain)) = PLAIN.iter().find(|(oid, _)| *oid == value.base) =>
             {
-                format!("'\"' || {x}::text || '\"'")
+                format!("'\"' || {x}::{plain}::text || '\"'")
             }
             Scalar::Id | Scalar::String | Scalar::BigInt | Scalar::BigDecimal | Scalar::Text(_) => {
                 format!("to_json({x}::text)::text")
@@ -36,20 +46,21 @@ pub(super) fn json(model: &Model, value: &ValueType, x: &str, nullable: bool) ->
         Shape::Enum(id) => {
             let values = model.enums.get(*id).map(|kind| kind.values.as_slice()).unwrap_or_default();
             if values.iter().all(|(name, label)| name == label) {
-                format!("'\"' || {x}::text || '\"'")
+                format!("to_json({x}::text)::text")
             } else {
                 let mut cases = String::new();
                 for (name, label) in values {
                     let _ = write!(cases, " when {} then '\"{name}\"'", escape_literal(label).trim());
                 }
-                format!("case {x}::text{cases} end")
+                // A label that is new.
+                format!("case {x}::text{cases} else to_json({x}::text)::text end")
             }
         }
         Shape::List(item) => list(model, item, x),
         // Rows are selected from, never written whole.
         Shape::Composite(_) => "'null'".to_owned(),
     };
-    if nullable { format!("coalesce({json}, 'null')") } else { format!("({json})") }
+    format!("coalesce({json}, {absent})")
 }
 
 fn list(model: &Model, item: &ValueType, x: &str) -> String {

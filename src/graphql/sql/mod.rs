@@ -3,7 +3,7 @@
 //! The statement builds the response's JSON as text, in selection order. Text rather than `json_build_object`: no
 //! limit of arguments, no parsing of what was just built, and names longer than SQL identifiers. Where the JSON must
 //! not go out as it is, a control character stands in a value's place ([`MISSING`], [`TOO_MANY`], [`NOT_FINITE`],
-//! [`NESTED`]); valid JSON cannot hold one, so looking for it costs next to nothing, and [`super::response`] then does
+//! [`NESTED`], [`ABSENT`]); valid JSON cannot hold one, so looking for it costs next to nothing, and [`super::response`] then does
 //! what the specification asks for.
 //!
 //! User text is never part of a statement: values are parameters, names of columns come from the catalog and response
@@ -30,6 +30,8 @@ pub const TOO_MANY: char = '\u{2}';
 pub const NOT_FINITE: char = '\u{3}';
 /// In place of an array with more dimensions than the one that its type tells of.
 pub const NESTED: char = '\u{4}';
+/// In place of a null that the schema rules out: functions may return rows that their table would not take.
+pub const ABSENT: char = '\u{5}';
 
 /// One statement. All parameters are declared as text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -211,7 +213,9 @@ impl Writer<'_> {
                 let lateral = self.alias('l');
                 let select = self.rows(rows, above);
                 let (join, value) = match rows.cardinality {
-                    Cardinality::Many(_) => ("cross join", format!("{lateral}.j")),
+                    Cardinality::Many(_) | Cardinality::Array { .. } => {
+                        ("cross join", format!("{lateral}.j"))
+                    }
                     Cardinality::One { required: false } => {
                         ("left join", format!("coalesce({lateral}.j, 'null')"))
                     }
@@ -295,7 +299,13 @@ impl Writer<'_> {
                     return Change { call: None, selection: None };
                 };
                 let called = self.call(call, None);
-                let sql = format!("select array_agg(r)::text as rows from {called} r where not (r is null)");
+                let sql = match rows.cardinality {
+                    Cardinality::Array { null: true } => format!("select {called}::text as rows"),
+                    Cardinality::Array { null: false } => {
+                        format!("select array_agg(r)::text as rows from {called} r")
+                    }
+                    _ => format!("select array_agg(r)::text as rows from {called} r where not (r is null)"),
+                };
                 let call = Statement { sql: sql.into(), operands: std::mem::take(&mut self.operands) };
                 self.returned = true;
                 let returned = super::plan::Rows { from: super::plan::From::Returned, ..(**rows).clone() };

@@ -11,6 +11,7 @@ use crate::graphql::plan::{Cardinality, Condition, From, Node, Order, Rows, Wind
 /// Columns of derived tables beside those of the relation.
 const ROW: &str = "\"walcast row\"";
 const PLACE: &str = "\"walcast place\"";
+const NULL: &str = "\"walcast null\"";
 
 impl Writer<'_> {
     /// A select of one text column `j`, and of `k` when tracked: for a list always one row, else one or none.
@@ -19,6 +20,7 @@ impl Writer<'_> {
         match &rows.cardinality {
             Cardinality::One { .. } => self.one(entity, rows, above),
             Cardinality::Many(window) => self.many(entity, rows, window, above),
+            Cardinality::Array { .. } => self.many(entity, rows, &Window::default(), above),
         }
     }
 
@@ -41,6 +43,7 @@ impl Writer<'_> {
         let wheres = self.wheres(rows, above, &inner);
         let limits = if returned { String::new() } else { self.limits(window) };
         let order = |alias: &str| ordering(entity, &window.order, place, alias);
+        let array = matches!(rows.cardinality, Cardinality::Array { .. });
 
         let nested = rows.fields.iter().any(|field| !matches!(field.node, Node::Known(_) | Node::Column(_)));
         let keys;
@@ -66,20 +69,28 @@ impl Writer<'_> {
             if place {
                 columns.push(format!("row_number() over () as {PLACE}"));
             }
+            let mut object = parts.object();
+            if array {
+                columns.push(format!("{inner} is null as {NULL}"));
+                object = format!("case when {alias}.{NULL} then 'null' else {object} end");
+            }
             let (inside, outside) = (order_of_derived(entity, &window.order, place, &inner), order(&alias));
             format!(
-                "select {} as j{keys} from (select {} from {source} {inner}{wheres}{inside}{limits}) {alias}{}{outside}",
-                parts.object(),
+                "select {object} as j{keys} from (select {} from {source} {inner}{wheres}{inside}{limits}) {alias}{}{outside}",
                 columns.join(", "),
                 parts.laterals
             )
         };
         let unlimited = if returned { false } else { window.limit.is_none() };
-        let list = if unlimited {
+        let mut list = if unlimited {
             self.list("q.j", None)
         } else {
             "'[' || coalesce(string_agg(q.j, ','), '') || ']'".to_owned()
         };
+        if let Cardinality::Array { null: true } = rows.cardinality {
+            let value = self.value(entity, rows, above);
+            list = format!("case when {value} is null then 'null' else {list} end");
+        }
         let keys = if self.tracked { ", '[' || coalesce(string_agg(q.k, ','), '') || ']' as k" } else { "" };
         format!("select {list} as j{keys} from ({body}) q")
     }
@@ -110,22 +121,38 @@ impl Writer<'_> {
     fn source(&mut self, entity: &Entity, rows: &Rows, above: Option<&Above>) -> String {
         match &rows.from {
             From::Relation | From::Key(_) | From::Linked(_) => relation(entity),
+            From::Composite { list: false, .. } => {
+                format!("(select ({}).*)", self.value(entity, rows, above))
+            }
+            From::Function(_) if !matches!(rows.cardinality, Cardinality::Array { null: true }) => {
+                self.value(entity, rows, above)
+            }
+            From::Function(_) | From::Composite { .. } | From::Returned => {
+                format!("unnest({})", self.value(entity, rows, above))
+            }
+        }
+    }
+
+    /// The value that the rows are parts of.
+    fn value(&mut self, entity: &Entity, rows: &Rows, above: Option<&Above>) -> String {
+        match &rows.from {
+            From::Relation | From::Key(_) | From::Linked(_) => relation(entity),
             From::Function(call) => self.call(call, above),
-            From::Composite { column, list } => {
-                let value = above.and_then(|above| {
+            From::Composite { column, .. } => above
+                .and_then(|above| {
                     let column = self.model.entities.get(above.entity)?.columns.get(*column)?;
                     Some(format!("{}.{}", above.alias, escape_identifier(&column.name)))
-                });
-                let value = value.unwrap_or_default();
-                if *list { format!("unnest({value})") } else { format!("(select ({value}).*)") }
-            }
-            From::Returned => format!("unnest($1::text::{}[])", relation(entity)),
+                })
+                .unwrap_or_default(),
+            From::Returned => format!("$1::text::{}[]", relation(entity)),
         }
     }
 
     fn wheres(&mut self, rows: &Rows, above: Option<&Above>, alias: &str) -> String {
         let mut all = self.membership(rows.entity, &rows.from, above, alias);
-        if let From::Function(_) | From::Composite { .. } | From::Returned = rows.from {
+        if matches!(rows.from, From::Function(_) | From::Composite { .. } | From::Returned)
+            && !matches!(rows.cardinality, Cardinality::Array { .. })
+        {
             // A function without a result gives one row of nulls.
             all.push(format!("not ({alias} is null)"));
         }
