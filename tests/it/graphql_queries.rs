@@ -233,3 +233,13 @@ async fn a_query_writes_nothing_and_live_queries_are_refused_in_words() {
         json!({ "__typename": "Query" })
     );
 }
+
+#[tokio::test]
+async fn parts_that_may_come_later_come_at_once() {
+    let graph = demo().await;
+    let query = "{ auction(id: 1) { id ... @defer(label: \"b\") { title } bids @stream(initialCount: 1) { amount } } }";
+    assert_eq!(
+        graph.data(query).await,
+        json!({ "auction": { "id": "1", "title": "A wooden chair", "bids": [{ "amount": 10 }, { "amount": 15 }] } })
+    );
+}
