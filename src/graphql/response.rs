@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::model::Model;
-use super::plan::{Aggregate, Cardinality, Measure, Measured, Node, Rows, Selected};
+use super::model::{ColumnId, Model};
+use super::plan::{Aggregate, Cardinality, From, Measure, Measured, Node, Rows, Selected};
 use super::sql::{MISSING, NESTED, NOT_FINITE, TOO_MANY};
 
 /// An error at a place of the response.
@@ -102,13 +102,13 @@ impl<'a> Place<'a> {
     fn of(model: &Model, row: Option<&Rows>, node: &'a Node) -> Self {
         let (nullable, content) = match node {
             Node::Known(_) => (true, Content::Leaf),
-            Node::Column(column) => {
-                let entity = row.and_then(|row| model.entities.get(row.entity));
-                let column = entity.and_then(|entity| entity.columns.get(*column));
-                (column.is_none_or(|column| !column.not_null), Content::Leaf)
-            }
+            Node::Column(column) => (row.is_none_or(|row| may_be_null(model, row, *column)), Content::Leaf),
             Node::Rows(rows) => {
-                (matches!(rows.cardinality, Cardinality::One { required: false }), Content::Rows(rows))
+                let nullable = match (&rows.from, row) {
+                    (From::Composite { column, .. }, Some(row)) => may_be_null(model, row, *column),
+                    _ => matches!(rows.cardinality, Cardinality::One { required: false }),
+                };
+                (nullable, Content::Rows(rows))
             }
             Node::Aggregate(aggregate) => (false, Content::Aggregate(aggregate)),
             Node::Call(call) => {
@@ -118,6 +118,11 @@ impl<'a> Place<'a> {
         };
         Self { nullable, content }
     }
+}
+
+fn may_be_null(model: &Model, row: &Rows, column: ColumnId) -> bool {
+    let column = model.entities.get(row.entity).and_then(|entity| entity.columns.get(column));
+    column.is_none_or(|column| !column.not_null)
 }
 
 struct Walk<'a> {
@@ -242,7 +247,10 @@ impl<'a> Walk<'a> {
             }
             self.path.push(Segment::Index(index));
             let start = self.out.len();
-            if !self.row(rows) {
+            if self.peek() == b'n' {
+                // An element of a list of composite values.
+                self.copy("null".len());
+            } else if !self.row(rows) {
                 self.out.truncate(start);
                 whole = false;
             }

@@ -56,6 +56,13 @@ pub(super) fn add(draft: &mut Draft<'_>) {
     }
 }
 
+fn is_array_of_rows(value: &ValueType) -> bool {
+    match &value.shape {
+        Shape::List(element) => matches!(element.shape, Shape::Composite(_)) || is_array_of_rows(element),
+        Shape::Scalar(_) | Shape::Enum(_) | Shape::Composite(_) => false,
+    }
+}
+
 /// The relation whose rows an argument is.
 fn row_of(draft: &Draft<'_>, argument: &catalog::Argument) -> Option<catalog::Oid> {
     match draft.types.base(argument.kind)?.kind {
@@ -88,6 +95,9 @@ fn resolve(
         Some(kind) => Some(draft.types.value(kind).ok_or("what it returns is not offered")?),
         None => None,
     };
+    if returns.as_ref().is_some_and(is_array_of_rows) {
+        return Err("it returns an array of rows; a set of rows can be offered");
+    }
     let mut names = Taken::default();
     if place != Place::Mutation && is_selection(&draft.model, function.returns_set, returns.as_ref()) {
         for name in ["filter", "orderBy", "limit", "offset"] {

@@ -4,9 +4,10 @@ use apollo_compiler::ast::Value;
 use apollo_compiler::executable as exe;
 use apollo_compiler::response::JsonValue;
 
-use super::input::{Input, json, text};
+use super::input::{Input, json, json_text, text};
 use super::planner::Planner;
 use super::{Operand, PlanError, Take};
+use crate::graphql::model::{Scalar, Shape};
 
 impl<'a> Planner<'a> {
     /// An argument that was given; a variable without a value is none.
@@ -76,6 +77,13 @@ impl<'a> Planner<'a> {
     pub(super) fn operand(&mut self, input: Input<'a>, take: Take) -> Result<Operand, PlanError> {
         if let Input::Literal(Value::Variable(name)) = input {
             return Ok(Operand::Variable(name.as_str().into(), take.into()));
+        }
+        if let (Input::Literal(value), Take::Value(of)) = (input, &take)
+            && of.shape == Shape::Scalar(Scalar::Json)
+            && !self.null(input)
+        {
+            self.look_into(value);
+            return Ok(Operand::Constant(Some(json_text(value, self.variables).into()), take.into()));
         }
         let inner = match input {
             Input::Literal(value) => {

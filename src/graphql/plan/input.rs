@@ -2,6 +2,7 @@
 
 use apollo_compiler::ast::Value;
 use apollo_compiler::response::{JsonMap, JsonValue};
+use apollo_compiler::{Name, Node};
 
 use super::{PlanError, Take, label};
 use crate::graphql::model::{Enum, Scalar, Shape, ValueType};
@@ -66,6 +67,24 @@ pub(super) fn json(value: &Value, variables: &JsonMap) -> JsonValue {
         Value::Object(fields) => JsonValue::Object(
             fields.iter().map(|(name, value)| (name.as_str().into(), json(value, variables))).collect(),
         ),
+    }
+}
+
+/// The text of a document's value as JSON. Its numbers are JSON's, and keep all their digits.
+pub(super) fn json_text(value: &Value, variables: &JsonMap) -> String {
+    match value {
+        Value::Int(int) => int.as_str().to_owned(),
+        Value::Float(float) => float.as_str().to_owned(),
+        Value::List(items) => {
+            let items: Vec<_> = items.iter().map(|item| json_text(item, variables)).collect();
+            format!("[{}]", items.join(","))
+        }
+        Value::Object(fields) => {
+            let member =
+                |(name, value): &(Name, Node<Value>)| format!("\"{name}\":{}", json_text(value, variables));
+            format!("{{{}}}", fields.iter().map(member).collect::<Vec<_>>().join(","))
+        }
+        other => json(other, variables).to_string(),
     }
 }
 
@@ -140,7 +159,7 @@ fn scalar(input: Input<'_>, kind: &Scalar) -> Result<String, PlanError> {
     if *kind == Scalar::Json {
         return Ok(match input {
             Input::Json(value) => value.to_string(),
-            Input::Literal(value) => json(value, &JsonMap::new()).to_string(),
+            Input::Literal(value) => json_text(value, &JsonMap::new()),
         });
     }
     let text = match input {

@@ -8,9 +8,9 @@ use super::{Above, Parts, Writer};
 use crate::graphql::model::{ColumnId, Entity};
 use crate::graphql::plan::{Cardinality, Condition, From, Node, Order, Rows, Window};
 
-/// Columns of derived tables beside those of the relation.
-const ROW: &str = "\"walcast row\"";
-const PLACE: &str = "\"walcast place\"";
+/// Columns of derived tables beside those of the relation, as long as it has none of that name.
+const ROW: &str = "walcast row";
+const PLACE: &str = "walcast place";
 
 impl Writer<'_> {
     /// A select of one text column `j`, and of `k` when tracked: for a list always one row, else one or none.
@@ -25,11 +25,13 @@ impl Writer<'_> {
     fn one(&mut self, entity: &Entity, rows: &Rows, above: Option<&Above>) -> String {
         let alias = self.alias('t');
         let source = self.source(entity, rows, above);
-        let this = Above { alias: alias.clone(), entity: rows.entity, row: alias.clone() };
+        let this = Above { alias: alias.clone(), entity: rows.entity, row: whole(&alias) };
         let parts = self.parts(rows, &this);
         let keys = self.keys(entity, rows, &parts, &alias);
         let wheres = self.wheres(rows, above, &alias);
-        format!("select {} as j{keys} from {source} {alias}{}{wheres}", parts.object(), parts.laterals)
+        // A table that inherits from this one may have the key's values once more.
+        let limit = if matches!(rows.from, From::Key(_)) { " limit 1" } else { "" };
+        format!("select {} as j{keys} from {source} {alias}{}{wheres}{limit}", parts.object(), parts.laterals)
     }
 
     fn many(&mut self, entity: &Entity, rows: &Rows, window: &Window, above: Option<&Above>) -> String {
@@ -37,6 +39,8 @@ impl Writer<'_> {
         let source = self.source(entity, rows, above);
         let plain = matches!(rows.from, From::Relation | From::Key(_) | From::Linked(_));
         let place = !plain;
+        let composite = matches!(rows.from, From::Composite { .. });
+        let row = free(entity, ROW);
         let returned = matches!(rows.from, From::Returned);
         let wheres = self.wheres(rows, above, &inner);
         let limits = if returned { String::new() } else { self.limits(window) };
@@ -45,14 +49,14 @@ impl Writer<'_> {
         let nested = rows.fields.iter().any(|field| !matches!(field.node, Node::Known(_) | Node::Column(_)));
         let keys;
         let body = if plain && !nested {
-            let this = Above { alias: inner.clone(), entity: rows.entity, row: inner.clone() };
+            let this = Above { alias: inner.clone(), entity: rows.entity, row: whole(&inner) };
             let parts = self.parts(rows, &this);
             keys = self.keys(entity, rows, &parts, &inner);
             let order = order(&inner);
             format!("select {} as j{keys} from {source} {inner}{wheres}{order}{limits}", parts.object())
         } else {
             // The rows are cut down before anything is joined to them; their order is said again after the joins.
-            let this = Above { alias: alias.clone(), entity: rows.entity, row: format!("{alias}.{ROW}") };
+            let this = Above { alias: alias.clone(), entity: rows.entity, row: format!("{alias}.{row}") };
             let parts = self.parts(rows, &this);
             keys = self.keys(entity, rows, &parts, &alias);
             let mut columns: Vec<_> = used(self, entity, rows, window)
@@ -60,16 +64,20 @@ impl Writer<'_> {
                 .filter_map(|column| entity.columns.get(column))
                 .map(|column| format!("{inner}.{}", escape_identifier(&column.name)))
                 .collect();
-            if calls(rows, self) {
-                columns.push(format!("{inner} as {ROW}"));
+            if composite || calls(rows, self) {
+                columns.push(format!("({})::{} as {row}", whole(&inner), relation(entity)));
             }
             if place {
-                columns.push(format!("row_number() over () as {PLACE}"));
+                columns.push(format!("row_number() over () as {}", free(entity, PLACE)));
             }
             let (inside, outside) = (order_of_derived(entity, &window.order, place, &inner), order(&alias));
+            let object = if composite {
+                format!("case when {alias}.{row} is null then 'null' else {} end", parts.object())
+            } else {
+                parts.object()
+            };
             format!(
-                "select {} as j{keys} from (select {} from {source} {inner}{wheres}{inside}{limits}) {alias}{}{outside}",
-                parts.object(),
+                "select {object} as j{keys} from (select {} from {source} {inner}{wheres}{inside}{limits}) {alias}{}{outside}",
                 columns.join(", "),
                 parts.laterals
             )
@@ -112,11 +120,7 @@ impl Writer<'_> {
             From::Relation | From::Key(_) | From::Linked(_) => relation(entity),
             From::Function(call) => self.call(call, above),
             From::Composite { column, list } => {
-                let value = above.and_then(|above| {
-                    let column = self.model.entities.get(above.entity)?.columns.get(*column)?;
-                    Some(format!("{}.{}", above.alias, escape_identifier(&column.name)))
-                });
-                let value = value.unwrap_or_default();
+                let value = above.and_then(|above| self.column(above, *column)).unwrap_or_default();
                 if *list { format!("unnest({value})") } else { format!("(select ({value}).*)") }
             }
             From::Returned => format!("unnest($1::text::{}[])", relation(entity)),
@@ -125,9 +129,9 @@ impl Writer<'_> {
 
     fn wheres(&mut self, rows: &Rows, above: Option<&Above>, alias: &str) -> String {
         let mut all = self.membership(rows.entity, &rows.from, above, alias);
-        if let From::Function(_) | From::Composite { .. } | From::Returned = rows.from {
+        if let From::Function(_) | From::Composite { list: false, .. } | From::Returned = rows.from {
             // A function without a result gives one row of nulls.
-            all.push(format!("not ({alias} is null)"));
+            all.push(format!("not ({} is null)", whole(alias)));
         }
         self.where_clause(rows.entity, &rows.conditions, alias, all)
     }
@@ -196,6 +200,20 @@ pub(super) fn relation(entity: &Entity) -> String {
     format!("{}.{}", escape_identifier(&entity.schema), escape_identifier(&entity.relation))
 }
 
+/// The whole row; its bare alias would be a column, were there one of that name.
+fn whole(alias: &str) -> String {
+    format!("{alias}.*")
+}
+
+/// A column's name, quoted, that the relation has not.
+fn free(entity: &Entity, name: &str) -> String {
+    let mut name = name.to_owned();
+    while entity.columns.iter().any(|column| column.name == name) {
+        name.push('_');
+    }
+    escape_identifier(&name)
+}
+
 /// Columns that something outside the innermost select mentions.
 fn used(writer: &Writer<'_>, entity: &Entity, rows: &Rows, window: &Window) -> Vec<ColumnId> {
     let mut columns: Vec<ColumnId> = window.order.iter().map(|order| order.column).collect();
@@ -238,7 +256,7 @@ fn calls(rows: &Rows, writer: &Writer<'_>) -> bool {
 fn ordering(entity: &Entity, order: &[Order], place: bool, alias: &str) -> String {
     let mut keys = order_keys(entity, order, alias);
     if place {
-        keys.push(format!("{alias}.{PLACE}"));
+        keys.push(format!("{alias}.{}", free(entity, PLACE)));
     } else {
         let by_key = entity.key.iter().filter(|column| !order.iter().any(|order| order.column == **column));
         let names = by_key.filter_map(|column| entity.columns.get(*column));
@@ -253,7 +271,7 @@ fn order_of_derived(entity: &Entity, order: &[Order], place: bool, alias: &str) 
         return ordering(entity, order, false, alias);
     }
     let mut keys = order_keys(entity, order, alias);
-    keys.push(PLACE.to_owned());
+    keys.push(free(entity, PLACE));
     format!(" order by {}", keys.join(", "))
 }
 

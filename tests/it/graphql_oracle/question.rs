@@ -376,7 +376,8 @@ impl Writer<'_> {
             }
             _ => {
                 let mut text = self.value(column);
-                if matches!(kind.form, Form::List(_)) && text.contains("NULL") || text.starts_with('[') {
+                // What is given to a list has no nulls and begins at 1.
+                if matches!(kind.form, Form::List(_)) && (text.contains("NULL") || text.starts_with('[')) {
                     "{}".clone_into(&mut text);
                 }
                 (operator, vec![text.clone()], kind.literal(&text, column.id), of)
