@@ -8,8 +8,8 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::code;
-use super::model::Model;
-use super::plan::{Aggregate, Cardinality, Measure, Measured, Node, Rows, Selected};
+use super::model::{ColumnId, Model};
+use super::plan::{Aggregate, Cardinality, From, Measure, Measured, Node, Rows, Selected};
 use super::sql::{ABSENT, MISSING, NESTED, NOT_FINITE, TOO_MANY};
 
 /// An error at a place of the response.
@@ -104,16 +104,15 @@ impl<'a> Place<'a> {
     fn of(model: &Model, row: Option<&Rows>, node: &'a Node) -> Self {
         let (nullable, content) = match node {
             Node::Known(_) => (true, Content::Leaf),
-            Node::Column(column) => {
-                let entity = row.and_then(|row| model.entities.get(row.entity));
-                let column = entity.and_then(|entity| entity.columns.get(*column));
-                (column.is_none_or(|column| !column.not_null), Content::Leaf)
-            }
+            Node::Column(column) => (row.is_none_or(|row| may_be_null(model, row, *column)), Content::Leaf),
             Node::Rows(rows) => {
-                let nullable = matches!(
-                    rows.cardinality,
-                    Cardinality::One { required: false } | Cardinality::Array { null: true }
-                );
+                let nullable = match (&rows.from, row) {
+                    (From::Composite { column, .. }, Some(row)) => may_be_null(model, row, *column),
+                    _ => matches!(
+                        rows.cardinality,
+                        Cardinality::One { required: false } | Cardinality::Array { null: true }
+                    ),
+                };
                 (nullable, Content::Rows(rows))
             }
             Node::Aggregate(aggregate) => (false, Content::Aggregate(aggregate)),
@@ -124,6 +123,11 @@ impl<'a> Place<'a> {
         };
         Self { nullable, content }
     }
+}
+
+fn may_be_null(model: &Model, row: &Rows, column: ColumnId) -> bool {
+    let column = model.entities.get(row.entity).and_then(|entity| entity.columns.get(column));
+    column.is_none_or(|column| !column.not_null)
 }
 
 struct Walk<'a> {

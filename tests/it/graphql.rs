@@ -33,14 +33,18 @@ impl Graph {
 
     /// A POST of this body: the status and the answer.
     pub async fn post(&self, body: &Value) -> (u16, Value) {
-        let body = body.to_string();
+        let (status, answer) = self.post_text(&body.to_string()).await;
+        (status, serde_json::from_str(&answer).unwrap_or_else(|_| panic!("not JSON: {answer:?}")))
+    }
+
+    /// A POST of this body: the status and the bytes of the answer.
+    pub async fn post_text(&self, body: &str) -> (u16, String) {
         let request = format!(
             "POST /graphql HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n\
              Accept: application/graphql-response+json\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         );
-        let (status, answer) = self.walcast.request(&request).await;
-        (status, serde_json::from_str(&answer).unwrap_or_else(|_| panic!("not JSON: {answer:?}")))
+        self.walcast.request(&request).await
     }
 
     /// The whole answer to a document.

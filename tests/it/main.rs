@@ -28,6 +28,8 @@ mod frames;
 mod graphiql;
 mod graphql_catalog;
 mod graphql_http;
+mod graphql_odd_rows;
+mod graphql_oracle;
 mod graphql_pool;
 mod graphql_queries;
 mod graphql_read_sets;

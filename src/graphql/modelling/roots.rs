@@ -10,7 +10,11 @@ pub(super) fn add_rows(draft: &mut Draft<'_>) {
     let ids: Vec<_> = selectable(draft);
     for id in &ids {
         let Some(entity) = draft.model.entities.get(*id) else { continue };
-        if !entity.key.is_empty() && arguments(entity, &entity.key).is_some() {
+        let given = |column: &ColumnId| {
+            entity.columns.get(*column).is_some_and(|column| is_input(&column.value.shape))
+        };
+        let askable = !entity.key.is_empty() && entity.key.iter().all(given);
+        if askable && arguments(entity, &entity.key).is_some() {
             let field = RootField::ByKey(*id, entity.key.clone());
             let wanted = naming::one(&entity.name);
             add(draft, *id, wanted, field);

@@ -112,9 +112,12 @@ impl<'a> Types<'a> {
         })
     }
 
-    /// The same as `ID`: its values identify rows.
+    /// The same as `ID`: its values identify rows. Lists stay lists.
     pub(super) fn id(&self, oid: Oid) -> Option<ValueType> {
         let base = self.base(oid)?;
+        if matches!(base.kind, TypeKind::Array(_)) {
+            return self.value(oid);
+        }
         Some(ValueType {
             sql: self.sql(oid)?.to_owned(),
             base: base.oid,

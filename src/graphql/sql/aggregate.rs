@@ -6,9 +6,10 @@ use super::{Above, Parts, Writer, leaf, rows::relation};
 use crate::graphql::model::{Column, Scalar, Shape, ValueType};
 use crate::graphql::plan::{Aggregate, Measure, Measured, Operation};
 
-/// `int2`, `int4`, `int8`, `float4`
 const INT2: u32 = 21;
 const INT4: u32 = 23;
+const INT8: u32 = 20;
+const NUMERIC: u32 = 1700;
 
 impl Writer<'_> {
     /// A select of one row with the object as `j`.
@@ -57,11 +58,11 @@ impl Writer<'_> {
 
 /// What an aggregate of such values returns (Postgres manual, 9.21 "Aggregate Functions").
 fn result(operation: Operation, value: &ValueType) -> ValueType {
-    let scalar = match (operation, &value.shape) {
-        (Operation::Sum | Operation::Avg, Shape::Scalar(Scalar::Float)) => Scalar::Float,
-        (Operation::Sum, _) if [INT2, INT4].contains(&value.base) => Scalar::BigInt,
-        (Operation::Sum | Operation::Avg, _) => Scalar::BigDecimal,
+    let (scalar, base) = match (operation, &value.shape) {
+        (Operation::Sum | Operation::Avg, Shape::Scalar(Scalar::Float)) => (Scalar::Float, value.base),
+        (Operation::Sum, _) if [INT2, INT4].contains(&value.base) => (Scalar::BigInt, INT8),
+        (Operation::Sum | Operation::Avg, _) => (Scalar::BigDecimal, NUMERIC),
         (Operation::Min | Operation::Max, _) => return value.clone(),
     };
-    ValueType { shape: Shape::Scalar(scalar), ..value.clone() }
+    ValueType { shape: Shape::Scalar(scalar), base, ..value.clone() }
 }

@@ -19,8 +19,8 @@ use std::sync::Arc;
 
 use postgres_protocol::escape::{escape_identifier, escape_literal};
 
-use super::model::{Function, FunctionId, Model};
-use super::plan::{Call, Cardinality, Node, Operand, Plan, Take};
+use super::model::{ColumnId, Function, FunctionId, Model};
+use super::plan::{Call, Cardinality, From, Node, Operand, Plan, Rows, Take};
 
 /// In place of a row that the schema says is there.
 pub const MISSING: char = '\u{1}';
@@ -204,9 +204,9 @@ impl Writer<'_> {
             }
             Node::Column(column) => {
                 let Some(above) = above else { return };
+                let Some(value) = self.column(above, *column) else { return };
                 let entity = self.model.entities.get(above.entity);
                 let Some(column) = entity.and_then(|entity| entity.columns.get(*column)) else { return };
-                let value = format!("{}.{}", above.alias, escape_identifier(&column.name));
                 parts.expression(leaf::json(self.model, &column.value, &value, !column.not_null));
             }
             Node::Rows(rows) => {
@@ -243,6 +243,12 @@ impl Writer<'_> {
                 parts.expression(format!("{lateral}.j"));
             }
         }
+    }
+
+    /// A column of the row one level up.
+    fn column(&self, above: &Above, column: ColumnId) -> Option<String> {
+        let column = self.model.entities.get(above.entity)?.columns.get(column)?;
+        Some(format!("{}.{}", above.alias, escape_identifier(&column.name)))
     }
 
     /// The values of a function that returns no rows, as one JSON text `j`.
@@ -295,20 +301,22 @@ impl Writer<'_> {
         self.tracked = false;
         match node {
             Node::Rows(rows) => {
-                let super::plan::From::Function(call) = &rows.from else {
+                let From::Function(call) = &rows.from else {
                     return Change { call: None, selection: None };
                 };
                 let called = self.call(call, None);
                 let sql = match rows.cardinality {
                     Cardinality::Array { null: true } => format!("select {called}::text as rows"),
                     Cardinality::Array { null: false } => {
-                        format!("select array_agg(r)::text as rows from {called} r")
+                        format!("select array_agg(r.*)::text as rows from {called} r")
                     }
-                    _ => format!("select array_agg(r)::text as rows from {called} r where not (r is null)"),
+                    _ => {
+                        format!("select array_agg(r.*)::text as rows from {called} r where not (r.* is null)")
+                    }
                 };
                 let call = Statement { sql: sql.into(), operands: std::mem::take(&mut self.operands) };
                 self.returned = true;
-                let returned = super::plan::Rows { from: super::plan::From::Returned, ..(**rows).clone() };
+                let returned = Rows { from: From::Returned, ..(**rows).clone() };
                 let select = self.rows(&returned, None);
                 let sql = format!(
                     "select coalesce(l.j, 'null') as data from (select) r left join lateral ({select}) l on true"

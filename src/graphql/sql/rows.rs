@@ -4,14 +4,14 @@ use std::fmt::Write as _;
 
 use postgres_protocol::escape::escape_identifier;
 
-use super::{Above, Parts, Writer};
+use super::{Above, NESTED, Parts, Writer, marker};
 use crate::graphql::model::{ColumnId, Entity};
 use crate::graphql::plan::{Cardinality, Condition, From, Node, Order, Rows, Window};
 
-/// Columns of derived tables beside those of the relation.
-const ROW: &str = "\"walcast row\"";
-const PLACE: &str = "\"walcast place\"";
-const NULL: &str = "\"walcast null\"";
+/// Columns of derived tables beside those of the relation, as long as it has none of that name.
+const ROW: &str = "walcast row";
+const PLACE: &str = "walcast place";
+const NULL: &str = "walcast null";
 
 impl Writer<'_> {
     /// A select of one text column `j`, and of `k` when tracked: for a list always one row, else one or none.
@@ -27,11 +27,13 @@ impl Writer<'_> {
     fn one(&mut self, entity: &Entity, rows: &Rows, above: Option<&Above>) -> String {
         let alias = self.alias('t');
         let source = self.source(entity, rows, above);
-        let this = Above { alias: alias.clone(), entity: rows.entity, row: alias.clone() };
+        let this = Above { alias: alias.clone(), entity: rows.entity, row: whole(&alias) };
         let parts = self.parts(rows, &this);
         let keys = self.keys(entity, rows, &parts, &alias);
         let wheres = self.wheres(rows, above, &alias);
-        format!("select {} as j{keys} from {source} {alias}{}{wheres}", parts.object(), parts.laterals)
+        // A table that inherits from this one may have the key's values once more.
+        let limit = if matches!(rows.from, From::Key(_)) { " limit 1" } else { "" };
+        format!("select {} as j{keys} from {source} {alias}{}{wheres}{limit}", parts.object(), parts.laterals)
     }
 
     fn many(&mut self, entity: &Entity, rows: &Rows, window: &Window, above: Option<&Above>) -> String {
@@ -39,6 +41,7 @@ impl Writer<'_> {
         let source = self.source(entity, rows, above);
         let plain = matches!(rows.from, From::Relation | From::Key(_) | From::Linked(_));
         let place = !plain;
+        let row = free(entity, ROW);
         let returned = matches!(rows.from, From::Returned);
         let wheres = self.wheres(rows, above, &inner);
         let limits = if returned { String::new() } else { self.limits(window) };
@@ -48,14 +51,14 @@ impl Writer<'_> {
         let nested = rows.fields.iter().any(|field| !matches!(field.node, Node::Known(_) | Node::Column(_)));
         let keys;
         let body = if plain && !nested {
-            let this = Above { alias: inner.clone(), entity: rows.entity, row: inner.clone() };
+            let this = Above { alias: inner.clone(), entity: rows.entity, row: whole(&inner) };
             let parts = self.parts(rows, &this);
             keys = self.keys(entity, rows, &parts, &inner);
             let order = order(&inner);
             format!("select {} as j{keys} from {source} {inner}{wheres}{order}{limits}", parts.object())
         } else {
             // The rows are cut down before anything is joined to them; their order is said again after the joins.
-            let this = Above { alias: alias.clone(), entity: rows.entity, row: format!("{alias}.{ROW}") };
+            let this = Above { alias: alias.clone(), entity: rows.entity, row: format!("{alias}.{row}") };
             let parts = self.parts(rows, &this);
             keys = self.keys(entity, rows, &parts, &alias);
             let mut columns: Vec<_> = used(self, entity, rows, window)
@@ -64,15 +67,16 @@ impl Writer<'_> {
                 .map(|column| format!("{inner}.{}", escape_identifier(&column.name)))
                 .collect();
             if calls(rows, self) {
-                columns.push(format!("{inner} as {ROW}"));
+                columns.push(format!("({})::{} as {row}", whole(&inner), relation(entity)));
             }
             if place {
-                columns.push(format!("row_number() over () as {PLACE}"));
+                columns.push(format!("row_number() over () as {}", free(entity, PLACE)));
             }
             let mut object = parts.object();
             if array {
-                columns.push(format!("{inner} is null as {NULL}"));
-                object = format!("case when {alias}.{NULL} then 'null' else {object} end");
+                let null = free(entity, NULL);
+                columns.push(format!("{} is null as {null}", whole(&inner)));
+                object = format!("case when {alias}.{null} then 'null' else {object} end");
             }
             let (inside, outside) = (order_of_derived(entity, &window.order, place, &inner), order(&alias));
             format!(
@@ -89,7 +93,10 @@ impl Writer<'_> {
         };
         if let Cardinality::Array { null: true } = rows.cardinality {
             let value = self.value(entity, rows, above);
-            list = format!("case when {value} is null then 'null' else {list} end");
+            let nested = marker(NESTED);
+            list = format!(
+                "case when {value} is null then 'null' when array_ndims({value}) > 1 then {nested} else {list} end"
+            );
         }
         let keys = if self.tracked { ", '[' || coalesce(string_agg(q.k, ','), '') || ']' as k" } else { "" };
         format!("select {list} as j{keys} from ({body}) q")
@@ -138,12 +145,9 @@ impl Writer<'_> {
         match &rows.from {
             From::Relation | From::Key(_) | From::Linked(_) => relation(entity),
             From::Function(call) => self.call(call, above),
-            From::Composite { column, .. } => above
-                .and_then(|above| {
-                    let column = self.model.entities.get(above.entity)?.columns.get(*column)?;
-                    Some(format!("{}.{}", above.alias, escape_identifier(&column.name)))
-                })
-                .unwrap_or_default(),
+            From::Composite { column, .. } => {
+                above.and_then(|above| self.column(above, *column)).unwrap_or_default()
+            }
             From::Returned => format!("$1::text::{}[]", relation(entity)),
         }
     }
@@ -154,7 +158,7 @@ impl Writer<'_> {
             && !matches!(rows.cardinality, Cardinality::Array { .. })
         {
             // A function without a result gives one row of nulls.
-            all.push(format!("not ({alias} is null)"));
+            all.push(format!("not ({} is null)", whole(alias)));
         }
         self.where_clause(rows.entity, &rows.conditions, alias, all)
     }
@@ -223,6 +227,20 @@ pub(super) fn relation(entity: &Entity) -> String {
     format!("{}.{}", escape_identifier(&entity.schema), escape_identifier(&entity.relation))
 }
 
+/// The whole row; its bare alias would be a column, were there one of that name.
+fn whole(alias: &str) -> String {
+    format!("{alias}.*")
+}
+
+/// A column's name, quoted, that the relation has not.
+fn free(entity: &Entity, name: &str) -> String {
+    let mut name = name.to_owned();
+    while entity.columns.iter().any(|column| column.name == name) {
+        name.push('_');
+    }
+    escape_identifier(&name)
+}
+
 /// Columns that something outside the innermost select mentions.
 fn used(writer: &Writer<'_>, entity: &Entity, rows: &Rows, window: &Window) -> Vec<ColumnId> {
     let mut columns: Vec<ColumnId> = window.order.iter().map(|order| order.column).collect();
@@ -265,7 +283,7 @@ fn calls(rows: &Rows, writer: &Writer<'_>) -> bool {
 fn ordering(entity: &Entity, order: &[Order], place: bool, alias: &str) -> String {
     let mut keys = order_keys(entity, order, alias);
     if place {
-        keys.push(format!("{alias}.{PLACE}"));
+        keys.push(format!("{alias}.{}", free(entity, PLACE)));
     } else {
         let by_key = entity.key.iter().filter(|column| !order.iter().any(|order| order.column == **column));
         let names = by_key.filter_map(|column| entity.columns.get(*column));
@@ -280,7 +298,7 @@ fn order_of_derived(entity: &Entity, order: &[Order], place: bool, alias: &str) 
         return ordering(entity, order, false, alias);
     }
     let mut keys = order_keys(entity, order, alias);
-    keys.push(PLACE.to_owned());
+    keys.push(free(entity, PLACE));
     format!(" order by {}", keys.join(", "))
 }
 
