@@ -4,7 +4,13 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
+
+use walcast::graphql::plan::Limits;
+use walcast::operations::{Identity, Operations, Request};
+use walcast::postgres::pool::{Pool, PoolOptions};
+use walcast::settings::{Mode, Settings};
 
 use crate::load::Load;
 use crate::server::Postgres;
@@ -76,8 +82,7 @@ impl Yoga {
 
     /// CPU seconds used so far.
     pub fn cpu(&self) -> f64 {
-        let stat = Stat::of(self.child.id()).expect("yoga runs");
-        stat.own
+        Stat::of(self.child.id()).expect("it runs").own
     }
 }
 
@@ -88,13 +93,19 @@ impl Drop for Yoga {
     }
 }
 
-/// CPU seconds that all processes of a Postgres have used so far, those that have ended included.
-pub fn cpu_of_postgres(postmaster: u32) -> f64 {
+/// CPU seconds that a process and those which it started have used so far, also the ones that have ended.
+pub fn cpu_of_family(process: u32) -> f64 {
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
     let processes = processes.filter_map(|entry| Stat::of(entry.file_name().to_str()?.parse().ok()?));
-    let children: f64 = processes.filter(|stat| stat.parent == postmaster).map(|stat| stat.own).sum();
-    let postmaster = Stat::of(postmaster).expect("Postgres runs");
-    children + postmaster.own + postmaster.waited_for
+    let children: f64 = processes.filter(|stat| stat.parent == process).map(|stat| stat.own).sum();
+    let stat = Stat::of(process).expect("it runs");
+    children + stat.own + stat.waited_for
+}
+
+/// CPU seconds of this process, which makes the load, and of each pgbench that has ended.
+pub fn cpu_of_client() -> f64 {
+    let stat = Stat::of(std::process::id()).expect("it runs");
+    stat.own + stat.waited_for
 }
 
 /// The process that started another one.
@@ -125,7 +136,26 @@ impl Stat {
     }
 }
 
-/// The SQL that walcast sends for a query.
-pub async fn statement(_postgres: &Postgres, _query: &str) -> String {
-    r#"select '{"auction":' || coalesce(l1.j, 'null') || '}' as data from (select) r left join lateral (select '{"title":' || (to_json(t2."title"::text)::text) || ',"bids":' || l3.j || '}' as j from "public"."auctions" t2 cross join lateral (select case when count(*) > 1000 then chr(2) else '[' || coalesce(string_agg(q.j, ','), '') || ']' end as j from (select '{"amount":' || (s4."amount"::text) || '}' as j from "public"."bids" s4 where s4."auction_id" = t2."id" order by s4."id" limit 1001) q) l3 where t2."id" = $1::text::bigint) l1 on true"#.to_owned()
+/// The SQL that walcast sends for a query, by the library and with the default settings.
+pub async fn statement(postgres: &Postgres, query: &str) -> String {
+    let environment = [("DATABASE_URL".to_owned(), postgres.url())];
+    let settings = Settings::load(None, environment, Mode::Serve).unwrap();
+    let config = settings.database.as_ref().unwrap().config();
+    let schema = walcast::server::schema(&settings, config).await.unwrap();
+    let options = PoolOptions { role: None, connections: 1, wait: Duration::ZERO, statement: Duration::ZERO };
+    let pool = Pool::new(config, options).unwrap();
+    let limits = Limits {
+        depth: settings.graphql.depth,
+        cost: settings.graphql.cost,
+        rows: u32::try_from(settings.graphql.rows).unwrap(),
+        introspection: true,
+    };
+    let operations = Operations::new(Arc::new(pool), limits, Arc::default());
+    operations.serve(Ok(Arc::new(schema)));
+    let variables = serde_json::from_str(r#"{"id": "1"}"#).unwrap();
+    let identity = Identity::default();
+    let request = Request { document: query.to_owned(), operation_name: None, variables, identity };
+    let prepared = operations.prepare(request).unwrap();
+    let [statement] = prepared.statements().try_into().expect("one statement");
+    statement.to_string()
 }

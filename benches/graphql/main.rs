@@ -4,6 +4,7 @@
 //! ```text
 //! cargo bench --bench graphql                  medians of 5 runs
 //! cargo bench --bench graphql -- quick         of 3 short ones
+//! cargo bench --bench graphql -- walcast       without the others (pgbench, graphql-yoga), for a profiler
 //! ```
 //!
 //! docs/benchmarks.md says what each figure means.
@@ -22,7 +23,7 @@ mod server;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use contenders::{Pgbench, Yoga, cpu_of_postgres};
+use contenders::{Pgbench, Yoga, cpu_of_client, cpu_of_family};
 use load::Connection;
 use server::{Postgres, Walcast};
 use tokio::runtime::Runtime;
@@ -36,7 +37,10 @@ const CONNECTIONS: usize = 8;
 const THREADS: usize = 2;
 
 fn main() {
-    let quick = std::env::args().any(|argument| argument == "quick");
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
+    let wanted = |word: &str| words.iter().any(|given| given == word);
+    let quick = wanted("quick");
+    let alone = words.iter().any(|word| word != "quick");
     let (runs, time) = if quick { (3, Duration::from_secs(3)) } else { (5, Duration::from_secs(8)) };
     let runtime = Runtime::new().expect("a runtime");
     let postgres = Postgres::start();
@@ -55,41 +59,85 @@ fn main() {
 
     let requests: Vec<Vec<u8>> = (1..=AUCTIONS).map(request).collect();
     let load = |address, time| load::run(address, &requests, CONNECTIONS, THREADS, time);
+    // Connections are made and what is compiled at run time is compiled.
     load(walcast.address, Duration::from_secs(2));
     load(yoga.address, Duration::from_secs(5));
 
-    let (mut sql, mut ours, mut theirs) = (Vec::new(), Vec::new(), Vec::new());
+    let contenders = [
+        Contender {
+            name: "pgbench",
+            run: Box::new(|| pgbench.run(CONNECTIONS, THREADS, time)),
+            cpu: Box::new(|| 0.0),
+        },
+        Contender {
+            name: "walcast",
+            run: Box::new(|| load(walcast.address, time)),
+            cpu: Box::new(|| walcast.cpu()),
+        },
+        Contender {
+            name: "graphql-yoga",
+            run: Box::new(|| load(yoga.address, time)),
+            cpu: Box::new(|| yoga.cpu()),
+        },
+    ];
+    let contenders: Vec<_> =
+        contenders.into_iter().filter(|contender| !alone || wanted(contender.name)).collect();
+    let mut measured: Vec<Vec<Figures>> = contenders.iter().map(|_| Vec::new()).collect();
     for _ in 0..runs {
-        let before = cpu_of_postgres(postmaster);
-        let load_of_sql = pgbench.run(CONNECTIONS, THREADS, time);
-        sql.push(Figures::new(&load_of_sql, 0.0, cpu_of_postgres(postmaster) - before));
-
-        for (address, cpu, figures) in [
-            (walcast.address, &(|| walcast.cpu()) as &dyn Fn() -> f64, &mut ours),
-            (yoga.address, &|| yoga.cpu(), &mut theirs),
-        ] {
-            let before = (cpu(), cpu_of_postgres(postmaster));
-            let load = load(address, time);
-            figures.push(Figures::new(&load, cpu() - before.0, cpu_of_postgres(postmaster) - before.1));
+        for (contender, figures) in contenders.iter().zip(&mut measured) {
+            figures.push(contender.measure(postmaster));
         }
     }
-    report(&sql, &ours, &theirs);
+    println!("\ngraphql: {QUERY}");
+    println!(
+        "  {:<14}{:>12}  us of CPU a request:{:>8}{:>10}{:>8}",
+        "", "requests/s", "server", "Postgres", "client"
+    );
+    for (contender, figures) in contenders.iter().zip(&measured) {
+        let of = |figure: fn(&Figures) -> f64| median(figures.iter().map(figure));
+        println!(
+            "  {:<14}{:>12.0}{:>30.1}{:>10.1}{:>8.1}",
+            contender.name,
+            of(|f| f.rate),
+            of(|f| f.server),
+            of(|f| f.postgres),
+            of(|f| f.client)
+        );
+    }
+    if let [pgbench, walcast, yoga] = measured.as_slice() {
+        println!("  walcast / pgbench       {:>8.2}", ratio(walcast, pgbench));
+        println!("  walcast / graphql-yoga  {:>8.2}", ratio(walcast, yoga));
+    }
+}
+
+/// Who answers the query, and how it is asked.
+struct Contender<'a> {
+    name: &'static str,
+    run: Box<dyn Fn() -> load::Load + 'a>,
+    /// CPU seconds of the server between client and Postgres.
+    cpu: Box<dyn Fn() -> f64 + 'a>,
 }
 
 /// What one contender did in one run.
 struct Figures {
     /// Requests a second.
     rate: f64,
-    /// Microseconds of the server's CPU a request.
-    own: f64,
-    /// Microseconds of Postgres' CPU a request.
+    /// Microseconds of CPU a request: of the server, of all processes of Postgres, and of the client.
+    server: f64,
     postgres: f64,
+    client: f64,
 }
 
-impl Figures {
-    fn new(load: &load::Load, own: f64, postgres: f64) -> Self {
+impl Contender<'_> {
+    fn measure(&self, postmaster: u32) -> Figures {
+        let cpu = || [(self.cpu)(), cpu_of_family(postmaster), cpu_of_client()];
+        let before = cpu();
+        let load = (self.run)();
+        let after = cpu();
         let requests = load.requests as f64;
-        Self { rate: requests / load.seconds, own: own * 1e6 / requests, postgres: postgres * 1e6 / requests }
+        let [server, postgres, client] =
+            std::array::from_fn(|index| (after[index] - before[index]) * 1e6 / requests);
+        Figures { rate: requests / load.seconds, server, postgres, client }
     }
 }
 
@@ -99,17 +147,9 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
     values[values.len() / 2]
 }
 
-fn report(sql: &[Figures], ours: &[Figures], theirs: &[Figures]) {
-    println!("\ngraphql: {QUERY}");
-    println!("{:<26}{:>12}{:>22}{:>22}", "", "requests/s", "own CPU, us/request", "Postgres, us/request");
-    for (name, figures) in [("pgbench, the same SQL", sql), ("walcast", ours), ("graphql-yoga", theirs)] {
-        let of = |figure: fn(&Figures) -> f64| median(figures.iter().map(figure));
-        println!("  {name:<24}{:>12.0}{:>22.1}{:>22.1}", of(|f| f.rate), of(|f| f.own), of(|f| f.postgres));
-    }
-    // Of a run's own figures: what slows a machine down for a while, slows all three.
-    let ratio = |to: &[Figures]| median(ours.iter().zip(to).map(|(ours, to)| ours.rate / to.rate));
-    println!("  walcast / pgbench       {:>12.2}   (median of the runs' ratios)", ratio(sql));
-    println!("  walcast / graphql-yoga  {:>12.2}", ratio(theirs));
+/// The median of the runs' own ratios: what slows the machine down for a while, slows a whole run down.
+fn ratio(ours: &[Figures], theirs: &[Figures]) -> f64 {
+    median(ours.iter().zip(theirs).map(|(ours, theirs)| ours.rate / theirs.rate))
 }
 
 /// The demo's schema with 100 auctions of 100 bids; returns the process identifier of Postgres.
