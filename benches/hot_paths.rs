@@ -1,20 +1,32 @@
-//! The hot paths, one at a time: decode, decode + JSON, routing. Ratios count, not nanoseconds: each group
-//! has its baseline in the same run.
+//! The hot paths, one at a time: decode, decode + JSON, routing; a GraphQL request up to its statement. Ratios count, not
+//! nanoseconds: the first two groups have their baselines in the same run.
 
 #![allow(missing_docs, reason = "criterion's macros")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::hint::black_box;
 use std::sync::Arc;
+use std::time::Duration;
 
+use apollo_compiler::ExecutableDocument;
+use apollo_compiler::request::coerce_variable_values;
+use apollo_compiler::response::JsonMap;
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use serde_json::json;
 use walcast::change::assembler::Assembler;
 use walcast::change::value::Profile;
 use walcast::change::wire::Telling;
 use walcast::change::{Change, Transaction};
+use walcast::graphql::catalog::Catalog;
+use walcast::graphql::plan::{Limits, plan};
+use walcast::graphql::schema::Schema;
+use walcast::graphql::sql::write;
+use walcast::graphql::tags::Names;
 use walcast::lsn::{Cursor, Lsn};
+use walcast::operations::{Identity, Operations, Request};
 use walcast::pgoutput::{Column, Message, decode};
+use walcast::postgres::pool::{Pool, PoolOptions};
 use walcast::topic::index::{Index, Pattern, TopicId};
 
 /// Rows of one piece: about what a busy transaction hands over at a time.
@@ -183,5 +195,82 @@ fn routing(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, rows_to_json, routing);
+/// The demo's auctions and bids, as the catalog tells of them.
+fn catalog() -> Catalog {
+    let column = |number: i16, name: &str, kind: u32| json!({ "number": number, "name": name, "type": kind, "not_null": true, "comment": null });
+    let table = |oid: u32, name: &str, columns: &[serde_json::Value]| {
+        json!({
+            "oid": oid, "row_type": oid + 2, "schema": "public", "name": name, "kind": "table", "logged": true,
+            "comment": null, "columns": columns, "primary_key": [1], "unique_keys": [], "reads": [],
+            "reads_more": false,
+        })
+    };
+    let kind = |oid: u32, name: &str, sql: &str| {
+        json!({
+            "oid": oid, "schema": "pg_catalog", "name": name, "sql": sql, "kind": "base", "ordered": true,
+            "comparable": true, "comment": null,
+        })
+    };
+    serde_json::from_value(json!({
+        "relations": [
+            table(16_400, "auctions", &[column(1, "id", 20), column(2, "title", 25)]),
+            table(16_410, "bids", &[column(1, "id", 20), column(2, "amount", 23), column(3, "auction_id", 20)]),
+        ],
+        "foreign_keys": [{
+            "name": "bids_auction_id_fkey", "relation": 16_410, "columns": [3], "target": 16_400,
+            "target_columns": [1], "comment": null,
+        }],
+        "types": [kind(20, "int8", "bigint"), kind(23, "int4", "integer"), kind(25, "text", "text")],
+        "functions": [],
+    }))
+    .unwrap()
+}
+
+/// What a GraphQL request costs before its statement is sent.
+fn graphql(criterion: &mut Criterion) {
+    const QUERY: &str = "query ($id: ID!) { auction(id: $id) { title bids { amount } } }";
+    let schema = Arc::new(Schema::of(&catalog(), &Names::default()).unwrap());
+    let limits = Limits { depth: 16, cost: 2000, rows: 1000, introspection: true };
+    let config = "host=localhost user=nobody".parse().unwrap();
+    let options = PoolOptions { role: None, connections: 1, wait: Duration::ZERO, statement: Duration::ZERO };
+    let pool = Arc::new(Pool::new(&config, options).unwrap());
+    let operations = || {
+        let operations = Operations::new(Arc::clone(&pool) as _, limits, Arc::default());
+        operations.serve(Ok(Arc::clone(&schema)));
+        operations
+    };
+    let variables: JsonMap = serde_json::from_str(r#"{"id": "42"}"#).unwrap();
+    let request = || Request {
+        document: QUERY.to_owned(),
+        operation_name: None,
+        variables: variables.clone(),
+        identity: Identity::default(),
+    };
+    let mut group = criterion.benchmark_group("graphql");
+    group.bench_function("prepare, a document seen before", |bencher| {
+        let operations = operations();
+        operations.prepare(request()).unwrap();
+        bencher.iter_batched(request, |request| operations.prepare(request).unwrap(), BatchSize::SmallInput);
+    });
+    group.bench_function("prepare, a new document", |bencher| {
+        bencher.iter_batched(
+            || (operations(), request()),
+            |(operations, request)| (operations.prepare(request).unwrap(), operations),
+            BatchSize::SmallInput,
+        );
+    });
+    let document =
+        ExecutableDocument::parse_and_validate(&schema.definitions, QUERY, "bench.graphql").unwrap();
+    let operation = document.operations.get(None).unwrap();
+    let coerced = coerce_variable_values(&schema.definitions, operation, &variables).unwrap();
+    let plan = || plan(&schema.model, &document, operation, &coerced, limits, &JsonMap::new()).unwrap().0;
+    group.bench_function("plan", |bencher| bencher.iter(|| black_box(plan())));
+    let planned = plan();
+    group.bench_function("plan to SQL", |bencher| {
+        bencher.iter(|| black_box(write(&schema.model, &planned, limits.rows, false)));
+    });
+    group.finish();
+}
+
+criterion_group!(benches, rows_to_json, routing, graphql);
 criterion_main!(benches);

@@ -133,7 +133,6 @@ check_system() {
   local major
   major=$(postgres_major)
   [ "${major:-0}" -ge "$OLDEST_POSTGRES" ] || missing+=(postgresql)
-  [ "$mode" != bench ] || return 0
   major=$(node_major)
   [ "${major:-0}" -ge "$OLDEST_NODE" ] || missing+=(nodejs)
   have npm || missing+=(npm) # the demo's subscriber installs its Phoenix client with it
@@ -276,6 +275,7 @@ lint)
   check_rust_component clippy clippy
   check_cargo_command deny
   ;;
+bench) ensure_npm benches/peers/graphql-yoga ;;
 fuzz) check_cargo_command fuzz ;;
 esac
 say "everything for $mode is there"

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -36,11 +37,16 @@ impl Postgres {
         client
     }
 
-    /// `pg_recvlogical` that discards what it reads until the position is reached.
-    pub fn receiver(&self, slot: &str) -> Command {
+    /// One of the client programs of its version.
+    pub fn program(&self, name: &str) -> PathBuf {
         // The directory may hold no more than links to the server's own programs.
         let postgres = self.0.binaries().directory().join("postgres").canonicalize().expect("postgres");
-        let mut command = Command::new(postgres.with_file_name("pg_recvlogical"));
+        postgres.with_file_name(name)
+    }
+
+    /// `pg_recvlogical` that discards what it reads until the position is reached.
+    pub fn receiver(&self, slot: &str) -> Command {
+        let mut command = Command::new(self.program("pg_recvlogical"));
         command.args([
             "--no-loop",
             "--start",
