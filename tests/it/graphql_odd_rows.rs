@@ -90,3 +90,22 @@ async fn json_of_a_document_keeps_its_numbers() {
         r#"{"a": 1.50, "b": [123456789012345678901, {"c": 0.5}, true, null, "x"]}"#
     );
 }
+
+#[tokio::test]
+async fn an_aggregate_of_nothing_but_its_name_is_one_object() {
+    let graph = serve("create table pins (id int primary key); insert into pins values (1), (2);").await;
+    let query = "{ pinsAggregate { __typename count @skip(if: true) } none: pinsAggregate(filter: {id: {gt: 2}}) { __typename } }";
+    let object = json!({ "__typename": "PinAggregate" });
+    assert_eq!(graph.data(query).await, json!({ "pinsAggregate": object, "none": object }));
+}
+
+#[tokio::test]
+async fn conditions_cost_too() {
+    let graph = serve("create table pins (id int primary key); insert into pins values (1), (2);").await;
+    let query = "query ($filter: PinFilter) { pins(filter: $filter) { id } }";
+    for (count, code) in [(100, json!(null)), (10_000, json!("TooCostly"))] {
+        let any: Vec<_> = (0..count).map(|id| json!({ "id": { "eq": id } })).collect();
+        let answer = graph.ask_with(query, json!({ "filter": { "or": any } })).await;
+        assert_eq!(answer["errors"][0]["extensions"]["code"], code, "{answer}");
+    }
+}

@@ -28,6 +28,7 @@ mod frames;
 mod graphiql;
 mod graphql_catalog;
 mod graphql_http;
+mod graphql_injection;
 mod graphql_odd_rows;
 mod graphql_oracle;
 mod graphql_pool;

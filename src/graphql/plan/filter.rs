@@ -18,6 +18,7 @@ impl<'a> Planner<'a> {
             if self.null(value) {
                 continue;
             }
+            self.spend(1)?;
             match (name, entity.fields.get(name)) {
                 (_, Some(Field::Column(column))) => self.column(entity, *column, value, &mut conditions)?,
                 (_, Some(Field::One(relation) | Field::Many(relation))) => {
@@ -36,10 +37,16 @@ impl<'a> Planner<'a> {
     }
 
     fn each(&mut self, entity: &'a Entity, input: Input<'a>) -> Result<Vec<Condition>, PlanError> {
-        self.items(input).into_iter().map(|one| self.filter(entity, one).map(Condition::And)).collect()
+        let mut all = Vec::new();
+        for one in self.items(input) {
+            self.spend(1)?;
+            all.push(Condition::And(self.filter(entity, one)?));
+        }
+        Ok(all)
     }
 
     fn exists(&mut self, relation: &'a Relationship, input: Input<'a>) -> Result<Condition, PlanError> {
+        self.spend(10)?;
         let target = self.entity(relation.target)?;
         let condition = Box::new(Condition::And(self.filter(target, input)?));
         Ok(Condition::Exists { target: relation.target, on: relation.on.clone(), condition })
@@ -55,6 +62,7 @@ impl<'a> Planner<'a> {
         let unknown = |name: &str| PlanError::Unknown(name.to_owned());
         let value = &entity.columns.get(column).ok_or_else(|| unknown("column"))?.value;
         for (operator, input) in self.fields(input) {
+            self.spend(1)?;
             if self.null(input) {
                 return Err(PlanError::Null { operator: operator.to_owned() });
             }

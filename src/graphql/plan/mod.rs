@@ -280,7 +280,8 @@ pub enum PlanError {
     },
     /// All in all.
     #[error(
-        "the operation costs more than {limit}: a field costs 1, each set of rows, aggregate or function 10"
+        "the operation costs more than {limit}: a field, also one of a filter, costs 1, each set of rows, aggregate or \
+         function 10"
     )]
     Cost {
         /// The setting.

@@ -41,7 +41,8 @@ impl Writer<'_> {
         }
         let membership = self.membership(aggregate.entity, &aggregate.from, above, &alias);
         let wheres = self.where_clause(aggregate.entity, &aggregate.conditions, &alias, membership);
-        format!("select {} as j from {} {alias}{wheres}", parts.object(), relation(entity))
+        // One row even where no aggregate is called, as for `__typename` alone.
+        format!("select {} as j from {} {alias}{wheres} having true", parts.object(), relation(entity))
     }
 
     fn measured(&self, operation: Operation, column: &Column, alias: &str) -> String {
