@@ -33,13 +33,11 @@ pub(super) fn json(model: &Model, value: &ValueType, x: &str, nullable: bool) ->
             Scalar::Boolean => format!("{x}::bool::text"),
             Scalar::Json if value.base == JSONB => format!("{x}::jsonb::text"),
             Scalar::Json => format!("{x}::json::text"),
-            Scalar::Id | Scalar::BigInt | Scalar::BigDecimal | Scalar::Text(_)
-                if let Some((_, plain)) = PLAIN.iter().find(|(oid, _)| *oid == value.base) =>
-            {
-                format!("'\"' || {x}::{plain}::text || '\"'")
-            }
             Scalar::Id | Scalar::String | Scalar::BigInt | Scalar::BigDecimal | Scalar::Text(_) => {
-                format!("to_json({x}::text)::text")
+                match PLAIN.iter().find(|(oid, _)| *oid == value.base) {
+                    Some((_, plain)) => format!("'\"' || {x}::{plain}::text || '\"'"),
+                    None => format!("to_json({x}::text)::text"),
+                }
             }
             Scalar::Timestamp { .. } => format!("to_json({x})::text"),
         },
