@@ -26,6 +26,7 @@ mod first_light;
 mod foreign_clients;
 mod frames;
 mod graphql_catalog;
+mod graphql_fuzzed;
 mod graphql_http;
 mod graphql_injection;
 mod graphql_odd_rows;
