@@ -31,7 +31,7 @@ test: ## formatting, lints and every test; at most 20 minutes on two cores
 
 test-long: ## every test on every supported major of Postgres
 	@scripts/setup.sh test-long
-	WALCAST_TEST_MAJORS=all $(CARGO) test --locked
+	WALCAST_TEST_MAJORS=all WALCAST_TEST_SEEDS=60 $(CARGO) test --locked
 
 lint: ## formatting, lints, licences, banned and duplicate crates, sources
 	@scripts/setup.sh lint
