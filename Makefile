@@ -33,7 +33,7 @@ test: ## formatting, lints and every test; at most 20 minutes on two cores
 test-long: ## every test on every supported major of Postgres; GraphiQL's bundle is made again and compared
 	@scripts/setup.sh test-long
 	@scripts/bundle_graphiql.sh check
-	WALCAST_TEST_MAJORS=all $(CARGO) test --locked
+	WALCAST_TEST_MAJORS=all WALCAST_TEST_SEEDS=60 $(CARGO) test --locked
 
 lint: ## formatting, lints, licences, banned and duplicate crates, sources
 	@scripts/setup.sh lint

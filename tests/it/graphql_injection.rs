@@ -172,7 +172,7 @@ async fn dump(graph: &Graph) -> Vec<String> {
 }
 
 /// No statement of ours was wrong, and whoever asked was told something.
-fn check(body: &Value, status: u16, answer: &Value) {
+pub fn check(body: &Value, status: u16, answer: &Value) {
     assert!([200, 400, 404].contains(&status), "{body}: {status} {answer}");
     for error in answer["errors"].as_array().into_iter().flatten() {
         assert!(error["message"].as_str().is_some_and(|text| !text.is_empty()), "{body}: {answer}");

@@ -30,7 +30,8 @@ impl<'a> Reader<'a> {
         let mut reader =
             Self { world, client, rows: HashMap::new(), conditions: HashMap::new(), ranks: HashMap::new() };
         for table in 0..world.tables.len() {
-            let columns: Vec<_> = world.tables[table].columns.iter().map(|column| text_of(column)).collect();
+            let mut columns: Vec<_> = world.tables[table].columns.iter().map(text_of).collect();
+            columns.push("(oracle.*)::text".to_owned());
             let rows = reader.select(table, &columns.join(", ")).await;
             reader.rows.insert(table, rows);
         }
@@ -104,13 +105,14 @@ impl<'a> Reader<'a> {
                     None => "null".to_owned(),
                 }
             }
-            Ask::Many { table: id, link, window, fields } => {
+            Ask::Own => quoted(self.row(table, row).last().unwrap().as_deref().unwrap()),
+            Ask::Many { table: id, link, placed, window, fields } => {
                 let rows = match link {
                     Some(link) => self.linked(*link, false, row).1,
                     None => (0..self.rows[id].len()).collect(),
                 };
                 let mut out = Vec::new();
-                for row in self.cut(*id, rows, window).await {
+                for row in self.cut(*id, rows, window, *placed).await {
                     out.push(self.object(*id, row, fields).await);
                 }
                 format!("[{}]", out.join(","))
@@ -163,9 +165,10 @@ impl<'a> Reader<'a> {
         out
     }
 
-    async fn cut(&mut self, table: usize, rows: Vec<usize>, window: &Window) -> Vec<usize> {
+    async fn cut(&mut self, table: usize, rows: Vec<usize>, window: &Window, placed: bool) -> Vec<usize> {
         let rows = self.filtered(table, rows, &window.filter).await;
-        let key = self.world.tables[table].key.iter().map(|column| (*column, false, None));
+        let key =
+            self.world.tables[table].key.iter().filter(|_| !placed).map(|column| (*column, false, None));
         let mut keyed: Vec<(Vec<Ordered>, usize)> = rows.into_iter().map(|row| (Vec::new(), row)).collect();
         for (column, descending, nulls) in window.order.iter().copied().chain(key) {
             let ranks = self.ranks(table, column).await;
@@ -275,9 +278,8 @@ fn summed(kind: &Kind) -> Form {
     kind.sum.unwrap()
 }
 
-/// A column's text, in its own output format.
+/// A column as text; of booleans the protocol has another one than `::text`.
 fn text_of(column: &Column) -> String {
-    // The format of `boolean` as text differs from what the protocol says of it.
     format!("{}::text", column.sql)
 }
 

@@ -18,6 +18,8 @@ pub struct Question {
 pub enum Ask {
     Typename(String),
     Column(usize),
+    /// The function of the row.
+    Own,
     /// A row by a key: its columns with their values.
     Key {
         table: usize,
@@ -34,6 +36,8 @@ pub enum Ask {
     Many {
         table: usize,
         link: Option<usize>,
+        /// What the function returns, in its order.
+        placed: bool,
         window: Window,
         fields: Vec<(String, Ask)>,
     },
@@ -185,8 +189,16 @@ impl Writer<'_> {
                 (key, ask, text)
             }
             _ => {
-                let (ask, text) = self.many(id, None, 0);
-                let text = format!("{key}: {}{text}", table.list);
+                let (mut ask, text) = self.many(id, None, 0);
+                let mut field = table.list.to_owned();
+                if let Ask::Many { placed, .. } = &mut ask
+                    && table.view_of.is_none()
+                    && self.chance(4)
+                {
+                    *placed = true;
+                    field = format!("every{}", table.type_name);
+                }
+                let text = format!("{key}: {field}{text}");
                 (key, ask, text)
             }
         }
@@ -250,7 +262,7 @@ impl Writer<'_> {
             if arguments.is_empty() { String::new() } else { format!("({})", arguments.join(", ")) };
         let (fields, text) = self.row(id, depth);
         let window = Window { filter, order, limit, offset };
-        (Ask::Many { table: id, link, window, fields }, format!("{arguments} {{{text}}}"))
+        (Ask::Many { table: id, link, placed: false, window, fields }, format!("{arguments} {{{text}}}"))
     }
 
     fn argument_filter(&mut self, id: usize, arguments: &mut Vec<String>) -> Filter {
@@ -407,6 +419,8 @@ impl Writer<'_> {
                     let (ask, text) = self.many(other, Some(link), depth + 1);
                     (name.to_owned(), ask, text)
                 }
+            } else if table.view_of.is_none() && self.chance(8) {
+                ("own".to_owned(), Ask::Own, String::new())
             } else if self.chance(8) {
                 ("__typename".to_owned(), Ask::Typename(table.type_name.to_owned()), String::new())
             } else {
@@ -436,7 +450,7 @@ impl Writer<'_> {
                     if ["min", "max"].contains(&name) { column.kind.extremes && !column.id } else { summable }
                 })
                 .collect();
-            if self.random.bool() && !(name == "count" && measures.is_empty()) {
+            if self.random.bool() && !(name == "__typename" && measures.is_empty()) {
                 continue;
             }
             let (key, alias) = self.key(name, &[]);

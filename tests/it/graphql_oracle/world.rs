@@ -273,6 +273,13 @@ impl World {
                 link.forward, table.sql
             );
         }
+        // A function of the row, and one that returns all rows in the order in which they were written.
+        let _ = writeln!(
+            out,
+            "create function own({0}) returns text language sql stable as 'select $1::text';
+             create function every_{1}() returns setof {0} language sql stable as $$ select * from {0} order by ctid $$;",
+            table.sql, table.type_name
+        );
         for row in rows {
             let values: Vec<_> =
                 row.iter().map(|value| value.as_deref().map_or("null".to_owned(), escape_literal)).collect();
