@@ -247,14 +247,14 @@ async fn answers_of_many_types_conform_to_their_schema_as_npm_graphql_sees_it() 
         create function twice(n bigint) returns bigint stable language sql as 'select n * 2';
         create function moods(mood mood default null) returns setof mood stable language sql
             as 'select m from unnest(enum_range(null::mood)) m where m is distinct from mood';
-        create view few as select id, wide from things;
+        create view some_things as select id, wide from things;
     ";
     let questions = [
         json!({"query": "{ things {
             id small wide exact share real double yes mood moods place { street number } places { street number }
             numbers wides day at local moment address range bytes anyJson many
         } }"}),
-        json!({"query": "{ few { id wide } moods all: moods(mood: null) twice(n: \"4611686018427387903\") }"}),
+        json!({"query": "{ someThings { id wide } moods all: moods(mood: null) twice(n: \"4611686018427387903\") }"}),
         json!({"query": "{ thingsAggregate { count sum { wide small double } avg { small exact } min { day at mood } } }"}),
         json!({
             "query": "query($f: ThingFilter, $n: BigInt!) { things(filter: $f) { id mood } twice(n: $n) }",
