@@ -137,6 +137,7 @@ check_system() {
   [ "${major:-0}" -ge "$OLDEST_NODE" ] || missing+=(nodejs)
   have npm || missing+=(npm) # the demo's subscriber installs its Phoenix client with it
   [ "$mode" = test ] || [ "$mode" = test-long ] || return 0
+  have curl || missing+=(curl) # one of the examples
   [ -n "${CHROMIUM:-}" ] || [ -n "$(browser)" ] || missing+=(chromium)
   [ -x "$VENV/bin/python" ] || python_makes_venvs || missing+=(python3 python3-venv)
 }

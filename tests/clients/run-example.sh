@@ -1,7 +1,8 @@
 #!/bin/sh
 # Runs one example with the modules that scripts/setup.sh installs beside this file:
 #     WALCAST_URL=ws://127.0.0.1:PORT [TOPIC=...] run-example.sh phoenix|realtime-js|browser|python
-# Every example prints `joined TOPIC ...` once it listens, then `KIND schema.table {row}` a change.
+#     WALCAST_URL=http://127.0.0.1:PORT run-example.sh graphql/FILE
+# Every example of the first line prints `joined TOPIC ...` once it listens, then `KIND schema.table {row}` a change.
 set -eu
 name=${1:?which example?}
 here=$(cd "$(dirname "$0")" && pwd)
@@ -20,6 +21,18 @@ phoenix | realtime-js)
     cp "$examples/$name/subscribe.mjs" "$run/subscribe.mjs.$$"
     mv "$run/subscribe.mjs.$$" "$run/subscribe.mjs"
     exec node "$run/subscribe.mjs"
+    ;;
+graphql/*.mjs)
+    node "$here/pins.cjs" "$examples/graphql/package.json"
+    run="$here/node_modules/.examples/graphql"
+    mkdir -p "$run"
+    file=${name#graphql/}
+    cp "$examples/graphql/$file" "$run/$file.$$"
+    mv "$run/$file.$$" "$run/$file"
+    exec node "$run/$file"
+    ;;
+graphql/*.sh)
+    exec sh "$examples/$name"
     ;;
 python)
     cmp "$examples/python/requirements.txt" "$here/requirements.txt"

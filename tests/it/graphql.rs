@@ -13,7 +13,7 @@ pub const DEMO: &str = include_str!("../../sql/demo.sql");
 pub struct Graph {
     pub walcast: Walcast,
     pub client: Client,
-    _database: Database,
+    pub database: Database,
 }
 
 impl Graph {
@@ -23,12 +23,17 @@ impl Graph {
         let client = database.connect().await;
         client.batch_execute(sql).await.unwrap();
         let walcast = Walcast::serve(&database, settings).await;
-        let graph = Self { walcast, client, _database: database };
+        let graph = Self { walcast, client, database };
         until("a schema is served", async || {
             graph.post(&json!({ "query": "{ __typename }" })).await.0 == 200
         })
         .await;
         graph
+    }
+
+    /// Where it is served.
+    pub fn url(&self) -> String {
+        format!("http://{}/graphql", self.walcast.address())
     }
 
     /// A POST of this body: the status and the answer.

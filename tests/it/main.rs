@@ -27,6 +27,7 @@ mod foreign_clients;
 mod frames;
 mod graphiql;
 mod graphql_catalog;
+mod graphql_clients;
 mod graphql_fuzzed;
 mod graphql_http;
 mod graphql_injection;
