@@ -13,7 +13,7 @@ pub const DEMO: &str = include_str!("../../sql/demo.sql");
 pub struct Graph {
     pub walcast: Walcast,
     pub client: Client,
-    _database: Database,
+    pub database: Database,
 }
 
 impl Graph {
@@ -22,8 +22,13 @@ impl Graph {
         let database = cluster::shared(major).database().await;
         let client = database.connect().await;
         client.batch_execute(sql).await.unwrap();
+        Self::of(database, client, settings).await
+    }
+
+    /// Serves a database that holds its schema already.
+    pub async fn of(database: Database, client: Client, settings: &[(&str, &str)]) -> Self {
         let walcast = Walcast::serve(&database, settings).await;
-        let graph = Self { walcast, client, _database: database };
+        let graph = Self { walcast, client, database };
         until("a schema is served", async || {
             graph.post(&json!({ "query": "{ __typename }" })).await.0 == 200
         })
