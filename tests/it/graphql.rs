@@ -22,6 +22,11 @@ impl Graph {
         let database = cluster::shared(major).database().await;
         let client = database.connect().await;
         client.batch_execute(sql).await.unwrap();
+        Self::of(database, client, settings).await
+    }
+
+    /// Serves a database that holds its schema already.
+    pub async fn of(database: Database, client: Client, settings: &[(&str, &str)]) -> Self {
         let walcast = Walcast::serve(&database, settings).await;
         let graph = Self { walcast, client, database };
         until("a schema is served", async || {
