@@ -87,10 +87,13 @@ const TEXTS: &[&str] = &[
 ];
 
 /// A document with a variable, the variable's type, and how its value is made of a text.
-fn places() -> Vec<(String, &'static str, fn(&str) -> Value)> {
+type Place = (String, &'static str, fn(&str) -> Value);
+
+/// Every place that takes a text.
+fn places() -> Vec<Place> {
     let text: fn(&str) -> Value = |text| json!(text);
     let list: fn(&str) -> Value = |text| json!([text, "x"]);
-    let mut places: Vec<(String, &'static str, fn(&str) -> Value)> = Vec::new();
+    let mut places: Vec<Place> = Vec::new();
     let filters: [(&str, &'static str, &[&str]); 13] = [
         ("body", "String", &["eq", "neq", "gt", "gte", "lt", "lte", "like", "ilike", "startsWith", "regex"]),
         ("word", "String", &["eq", "like", "regex", "startsWith"]),

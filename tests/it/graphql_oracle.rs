@@ -1,6 +1,7 @@
 //! Random databases and random queries: each answer is, to the byte, what a slow path makes of plain SELECTs.
 
 mod answer;
+mod filters;
 mod kinds;
 mod question;
 mod world;

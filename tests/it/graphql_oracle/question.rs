@@ -2,8 +2,8 @@
 
 use fastrand::Rng;
 
-use super::kinds::{Form, Literal};
-use super::world::{Column, Table, World};
+use super::kinds::Literal;
+use super::world::{Column, World};
 
 /// A query, as a tree and as texts.
 #[derive(Debug)]
@@ -81,12 +81,12 @@ pub enum Part {
 
 /// What writes a query.
 pub struct Writer<'a> {
-    random: &'a mut Rng,
-    world: &'a World,
+    pub(super) random: &'a mut Rng,
+    pub(super) world: &'a World,
     keys: usize,
     fragments: Vec<String>,
-    declared: Vec<String>,
-    values: Vec<(String, Literal)>,
+    pub(super) declared: Vec<String>,
+    pub(super) values: Vec<(String, Literal)>,
 }
 
 /// A query about the world.
@@ -108,7 +108,7 @@ pub fn question(random: &mut Rng, world: &World) -> Question {
 }
 
 impl Writer<'_> {
-    fn chance(&mut self, of: usize) -> bool {
+    pub(super) fn chance(&mut self, of: usize) -> bool {
         self.random.usize(..of) == 0
     }
 
@@ -124,25 +124,25 @@ impl Writer<'_> {
 
     /// Selections, some of them in fragments.
     fn wrapped(&mut self, of: &str, texts: Vec<String>) -> String {
-        let mut out = String::new();
+        let mut out = Vec::new();
         for text in texts {
-            match self.random.usize(..12) {
-                0 => out += &format!(" ... {{ {text} }}"),
-                1 => out += &format!(" ... on {of} {{ {text} }}"),
+            out.push(match self.random.usize(..12) {
+                0 => format!("... {{ {text} }}"),
+                1 => format!("... on {of} {{ {text} }}"),
                 2 => {
                     let name = format!("F{}", self.fragments.len());
                     self.fragments.push(format!("fragment {name} on {of} {{ {text} }}"));
-                    out += &format!(" ...{name}");
+                    format!("...{name}")
                 }
-                3 => out += &format!(" {text} ... @include(if: false) {{ __typename }} {text}"),
-                _ => out += &format!(" {text}"),
-            }
+                3 => format!("{text} ... @include(if: false) {{ __typename }} {text}"),
+                _ => text,
+            });
         }
-        out
+        out.join(" ")
     }
 
     /// The value itself, or a variable that stands for it.
-    fn given(&mut self, value: Literal, of: &str) -> Literal {
+    pub(super) fn given(&mut self, value: Literal, of: &str) -> Literal {
         if !self.chance(3) {
             return value;
         }
@@ -204,7 +204,7 @@ impl Writer<'_> {
         }
     }
 
-    fn value(&mut self, column: &Column) -> String {
+    pub(super) fn value(&mut self, column: &Column) -> String {
         let values = column.kind.values;
         values[self.random.usize(..values.len())].to_owned()
     }
@@ -263,138 +263,6 @@ impl Writer<'_> {
         let (fields, text) = self.row(id, depth);
         let window = Window { filter, order, limit, offset };
         (Ask::Many { table: id, link, placed: false, window, fields }, format!("{arguments} {{{text}}}"))
-    }
-
-    fn argument_filter(&mut self, id: usize, arguments: &mut Vec<String>) -> Filter {
-        if !self.random.bool() {
-            return Vec::new();
-        }
-        let hoisted = self.chance(5);
-        let (filter, literal) = self.filter(id, 3, hoisted);
-        let literal = if hoisted {
-            let name = format!("v{}", self.values.len());
-            self.declared.push(format!("${name}: {}Filter", self.world.tables[id].type_name));
-            self.values.push((name.clone(), literal));
-            Literal::Variable(name)
-        } else {
-            literal
-        };
-        arguments.push(format!("filter: {}", literal.graphql()));
-        filter
-    }
-
-    fn filter(&mut self, id: usize, depth: usize, plain: bool) -> (Filter, Literal) {
-        let world = self.world;
-        let table: &Table = &world.tables[id];
-        let (mut parts, mut fields): (Filter, Vec<(String, Literal)>) = (Vec::new(), Vec::new());
-        for _ in 0..self.random.usize(..=2) {
-            let mut columns = Vec::new();
-            columns.extend(0..table.columns.len());
-            let place = columns[self.random.usize(..columns.len())];
-            let column = &table.columns[place];
-            if fields.iter().any(|(name, _)| *name == column.field) {
-                continue;
-            }
-            let mut operators = Vec::new();
-            for _ in 0..self.random.usize(1..=2) {
-                let (operator, operands, literal, of) = self.operator(column);
-                if operators.iter().any(|(name, _)| *name == operator) {
-                    continue;
-                }
-                let literal = if plain { literal } else { self.given(literal, &of) };
-                operators.push((operator.to_owned(), literal));
-                parts.push(Part::Column(place, operator, operands));
-            }
-            fields.push((column.field.clone(), Literal::Object(operators)));
-        }
-        if depth > 0 {
-            if self.chance(3) {
-                let ends = world.ends(id);
-                if let Some((link, forward)) = self.random.choice(&ends).copied() {
-                    let (filter, literal) = self.filter(world.other_end(link, forward).0, depth - 1, plain);
-                    parts.push(Part::Exists(link, forward, filter));
-                    fields.push((world.field(link, forward).to_owned(), literal));
-                }
-            }
-            for word in ["and", "or", "not"] {
-                if !self.chance(6) {
-                    continue;
-                }
-                if word == "not" {
-                    let (filter, literal) = self.filter(id, depth - 1, plain);
-                    parts.push(Part::Not(filter));
-                    fields.push((word.to_owned(), literal));
-                    continue;
-                }
-                let count = self.random.usize(..3);
-                let (filters, mut literals): (Vec<_>, Vec<_>) =
-                    (0..count).map(|_| self.filter(id, depth - 1, plain)).unzip();
-                parts.push(if word == "and" { Part::And(filters) } else { Part::Or(filters) });
-                let literal = if count == 1 && self.random.bool() {
-                    literals.remove(0)
-                } else {
-                    Literal::List(literals)
-                };
-                fields.push((word.to_owned(), literal));
-            }
-        }
-        (parts, Literal::Object(fields))
-    }
-
-    /// An operator, its operands as Postgres reads them, the value given, and its GraphQL type.
-    fn operator(&mut self, column: &Column) -> (&'static str, Vec<String>, Literal, String) {
-        let kind = column.kind;
-        let of = kind.input(column.id);
-        let mut operators = vec!["is"];
-        if kind.comparable {
-            operators.extend(["eq", "neq"]);
-            match kind.form {
-                Form::List(_) if !column.id => operators.push("contains"),
-                Form::Boolean => {}
-                _ => operators.push("in"),
-            }
-        }
-        let single = column.id || !matches!(kind.form, Form::Boolean | Form::List(_));
-        if kind.ordered && single {
-            operators.extend(["gt", "gte", "lt", "lte"]);
-        }
-        if kind.is_text() && !column.id {
-            operators.extend(["like", "ilike", "startsWith", "regex"]);
-        }
-        let operator = operators[self.random.usize(..operators.len())];
-        match operator {
-            "is" => {
-                let word = ["NULL", "NOT_NULL"][self.random.usize(..2)];
-                (operator, vec![word.to_owned()], Literal::Word(word.to_owned()), "Is".to_owned())
-            }
-            "in" => {
-                let values: Vec<_> = (0..self.random.usize(..4)).map(|_| self.value(column)).collect();
-                let literal =
-                    Literal::List(values.iter().map(|text| kind.literal(text, column.id)).collect());
-                (operator, values, literal, format!("[{of}!]"))
-            }
-            "like" | "ilike" => {
-                let pattern =
-                    ["%", "a%", "_", "%\\\\%", "%'%", "A", "\\%", "%ä%", "", "w%"][self.random.usize(..10)];
-                (operator, vec![pattern.to_owned()], Literal::Text(pattern.to_owned()), of)
-            }
-            "startsWith" => {
-                let pattern = ["", "a", "A", "it'", "qu\"", "\\", "%", "tab\t"][self.random.usize(..8)];
-                (operator, vec![pattern.to_owned()], Literal::Text(pattern.to_owned()), of)
-            }
-            "regex" => {
-                let pattern = ["^a", "", "\\\\", "[A-Z]$", "'", "(?i)^[aw]", "\\s"][self.random.usize(..7)];
-                (operator, vec![pattern.to_owned()], Literal::Text(pattern.to_owned()), of)
-            }
-            _ => {
-                let mut text = self.value(column);
-                // What is given to a list has no nulls and begins at 1.
-                if matches!(kind.form, Form::List(_)) && (text.contains("NULL") || text.starts_with('[')) {
-                    "{}".clone_into(&mut text);
-                }
-                (operator, vec![text.clone()], kind.literal(&text, column.id), of)
-            }
-        }
     }
 
     /// What is selected of a row.
@@ -465,17 +333,17 @@ impl Writer<'_> {
                 }
                 _ if !able.is_empty() => {
                     let mut columns: Vec<(String, usize)> = Vec::new();
-                    let mut inner = String::new();
+                    let mut inner = Vec::new();
                     for _ in 0..self.random.usize(1..=3) {
                         let column = able[self.random.usize(..able.len())];
                         let taken: Vec<_> = columns.iter().map(|(key, _)| key.clone()).collect();
                         let field = &table.columns[column].field;
                         let (key, alias) = self.key(field, &taken);
                         columns.push((key, column));
-                        inner += &format!(" {alias}{field}");
+                        inner.push(format!("{alias}{field}"));
                     }
                     measures.push((key, Measure::Of(name, columns)));
-                    texts.push(format!("{alias}{name} {{{inner}}}"));
+                    texts.push(format!("{alias}{name} {{ {} }}", inner.join(" ")));
                 }
                 _ => {}
             }
