@@ -103,10 +103,9 @@ impl Serving {
         }
         let definitions = &self.schema.definitions;
         let mut parser = Parser::new().token_limit(TOKENS).recursion_limit(RECURSION);
-        let parsed = parser
-            .parse_executable(definitions, text, "document.graphql")
-            .map_err(|invalid| told(&invalid.errors))?;
-        let parsed = parsed.validate(definitions).map_err(|invalid| told(&invalid.errors))?;
+        // What cannot be parsed is not worth comparing with the schema.
+        let parsed = parser.parse_ast(text, "document.graphql").map_err(|invalid| told(&invalid.errors))?;
+        let parsed = parsed.to_executable_validate(definitions).map_err(|invalid| told(&invalid.errors))?;
         let plans = Plans { shape: Shape::default(), compiled: LruCache::new(PLANS) };
         let document = Arc::new(Document { parsed, plans: Mutex::new(plans) });
         if text.len() <= KEPT_BYTES {

@@ -243,3 +243,13 @@ async fn parts_that_may_come_later_come_at_once() {
         json!({ "auction": { "id": "1", "title": "A wooden chair", "bids": [{ "amount": 10 }, { "amount": 15 }] } })
     );
 }
+
+#[tokio::test]
+async fn a_document_that_cannot_be_parsed_is_told_just_that() {
+    let graph = demo().await;
+    let error = graph.error("{ nothing ").await;
+    let message = error["message"].as_str().unwrap();
+    assert!(message.contains("syntax error"), "{error}");
+    let error = graph.error("{ nothing }").await;
+    assert!(error["message"].as_str().unwrap().contains("does not have a field `nothing`"), "{error}");
+}
