@@ -1,6 +1,6 @@
 //! The schema follows the database, and whoever asks meanwhile is never told anything wrong.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 
@@ -133,7 +133,7 @@ async fn the_schema_follows_tables_columns_functions_and_comments() {
 async fn who_asks_while_the_schema_changes_gets_the_truth_or_an_error() {
     for &major in postgres_binaries::majors() {
         let graph = Graph::serve(major, SHOP, &[]).await;
-        let done = AtomicBool::new(false);
+        let (done, asked) = (AtomicBool::new(false), AtomicUsize::new(0));
         // Every answer that was ever true of lot 1 while both columns had these names.
         let truths = [
             json!({ "lot": { "title": "chair", "weight": 10, "offers": [{ "amount": 100 }, { "amount": 200 }] } }),
@@ -147,6 +147,7 @@ async fn who_asks_while_the_schema_changes_gets_the_truth_or_an_error() {
             let (mut told, mut refused) = (0, 0);
             while !done.load(Ordering::Relaxed) {
                 let answer = graph.ask("{ lot(id: 1) { title weight offers { amount } } }").await;
+                asked.fetch_add(1, Ordering::Relaxed);
                 if answer.get("errors").is_none() {
                     assert!(truths.contains(&answer["data"]), "{answer}");
                     told += 1;
@@ -176,7 +177,8 @@ async fn who_asks_while_the_schema_changes_gets_the_truth_or_an_error() {
                 "alter table lots add extra int; alter table lots drop extra",
             ] {
                 changed(&graph, sql).await;
-                tokio::time::sleep(std::time::Duration::from_millis(150)).await;
+                let before = asked.load(Ordering::Relaxed);
+                until("both have asked again", async || asked.load(Ordering::Relaxed) >= before + 6).await;
             }
             answers(&graph, "{ lot(id: 1) { title weight offers { amount } } }", truths[0].clone()).await;
             done.store(true, Ordering::Relaxed);

@@ -51,7 +51,7 @@ const VALUES: &str = r#"
     create function echo_dp(v positive) returns positive language sql stable as 'select v';
     create function echo_tz(v timestamptz) returns timestamptz language sql stable as 'select v';
     create function echo_by(v bytea) returns bytea language sql stable as 'select v';
-    create function keep(id int, t text, num numeric, j json, at text[], l label, tz timestamptz) returns vals
+    create function keep(id int, t text, num numeric, j json, at text[], l label, tz timestamptz default null) returns vals
         language sql volatile as 'insert into vals (id, t, num, j, at, l, tz)
             values (keep.id, keep.t, keep.num, keep.j, keep.at, keep.l, keep.tz) returning *';
 "#;
