@@ -65,7 +65,7 @@ async fn serve(
     let url = cluster.url("postgres");
     let config: Config = url.parse().map_err(|error| DemoError::Load(PostgresError::Connect(error)))?;
     say("loading the example data");
-    let session = Session::new(&config);
+    let session = Session::new(&config, "walcast-demo");
     let client = session.client().await.map_err(DemoError::Load)?;
     client.batch_execute(SCHEMA).await.map_err(|error| DemoError::Load(PostgresError::Sql(error)))?;
     let writer = move |action| -> Answer<()> {

@@ -82,7 +82,7 @@ impl SchemaWatch {
         // Compiling a question takes longer than answering it.
         let options = format!("{} -c jit=off", asked.get_options().unwrap_or_default());
         asked.options(options);
-        Self { asked: Session::new(&asked), followed, schemas, loopback, nudge }
+        Self { asked: Session::new(&asked, "walcast-schema"), followed, schemas, loopback, nudge }
     }
 
     /// Tells what it sees, until the task is dropped.

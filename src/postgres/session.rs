@@ -46,15 +46,15 @@ pub struct Session {
 }
 
 impl Session {
-    /// A session to `config`; nothing is connected yet.
+    /// A session to `config`, called `name` in `pg_stat_activity`; nothing is connected yet.
     #[must_use]
-    pub fn new(config: &Config) -> Self {
+    pub fn new(config: &Config, name: &str) -> Self {
         let mut config = config.clone();
         let own = config.get_options().unwrap_or_default().to_owned();
         // Ours come last, so that they win.
         config
             .options(format!("{own} {PINNED_OUTPUT} -c statement_timeout=15s"))
-            .application_name("walcast-sql")
+            .application_name(name)
             .ssl_mode(SslMode::Disable)
             .connect_timeout(Duration::from_secs(CONNECT_SECONDS))
             .keepalives_idle(Duration::from_secs(30));

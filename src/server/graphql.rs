@@ -71,7 +71,7 @@ pub(super) fn start(
 pub async fn schema(settings: &Settings, database: &Config) -> Result<Schema, ServerError> {
     let own = &settings.graphql;
     let asked = own.database.as_ref().map_or(database, settings::Database::config);
-    let session = Session::new(&as_role(asked, own.role.as_deref()));
+    let session = Session::new(&as_role(asked, own.role.as_deref()), "walcast-schema");
     let client = session.client().await.map_err(ServerError::Catalog)?;
     let catalog = introspection::catalog(&client, &own.schemas).await.map_err(ServerError::Catalog)?;
     let schema = Schema::of(&catalog, &names(own)?)?;

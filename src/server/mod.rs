@@ -104,7 +104,7 @@ impl Server {
         let (dispatcher, inlet, watches) = Dispatcher::new(hub.clone(), drain);
         tokio::spawn(dispatcher.run());
 
-        let session = Session::new(database);
+        let session = Session::new(database, "walcast-sql");
         let publication = settings.replication.publication.clone();
         let readiness = watches.readiness.clone();
         tokio::spawn(Gate::new(session.clone(), &publication, readiness.clone()).run(questions));

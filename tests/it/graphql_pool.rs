@@ -261,9 +261,9 @@ async fn the_steps_of_a_write_are_one_transaction() {
             // The second step fails, and takes the first one back.
             let error = pool.write(identity, vec![put("10", None), put(&id, None)]).await.unwrap_err();
             assert_eq!(code(error), (1, "23505".to_owned()));
-            // The end itself fails.
+            // The end itself fails, behind both steps.
             let error = pool.write(identity, vec![put("10", None), put("11", Some("99"))]).await.unwrap_err();
-            assert_eq!(code(error), (1, "23503".to_owned()));
+            assert_eq!(code(error), (2, "23503".to_owned()));
             let error = pool.write(identity, vec![step("select nonsense", &[])]).await.unwrap_err();
             assert_eq!(code(error), (0, "42703".to_owned()));
         }

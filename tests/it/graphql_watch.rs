@@ -23,7 +23,7 @@ struct Watching {
 impl Watching {
     fn start(asked: &str, role: Option<&str>, followed: &str, loopback: bool) -> Self {
         let nudge = Arc::new(Notify::new());
-        let followed = Session::new(&followed.parse().unwrap());
+        let followed = Session::new(&followed.parse().unwrap(), "walcast-sql");
         let schemas = vec!["public".to_owned()];
         let watch =
             SchemaWatch::new(&asked.parse().unwrap(), role, followed, schemas, loopback, Arc::clone(&nudge));
