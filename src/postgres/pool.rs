@@ -96,11 +96,15 @@ impl Pool {
         identity: &Identity,
         step: &Step,
     ) -> Result<Reply, Failure> {
-        if is_nobody(identity) {
-            self.in_time(connection.read(step)).await
-        } else {
-            self.in_time(connection.read_as(identity, step)).await
-        }
+        self.in_time(async {
+            if is_nobody(identity) {
+                connection.read(step).await
+            } else {
+                // Its states are many, and boxed they do not make the future of every read as large as they are.
+                Box::pin(connection.read_as(identity, step)).await
+            }
+        })
+        .await
     }
 
     /// All of a transaction but its beginning and its end; with the place of the step that failed.
@@ -151,7 +155,7 @@ impl Database for Pool {
             let mut outcome = self.attempt(&mut connection, identity, &step).await;
             if outcome.as_ref().is_err_and(Failure::is_stale) {
                 connection.forget();
-                outcome = self.attempt(&mut connection, identity, &step).await;
+                outcome = Box::pin(self.attempt(&mut connection, identity, &step)).await;
             }
             connection.finish(under_way, outcome).map_err(|failure| failure.told(0))
         })
