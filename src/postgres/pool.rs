@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use deadpool::Runtime;
 use deadpool::managed::{self, BuildError, Object, PoolConfig, PoolError, QueueMode, TimeoutType, Timeouts};
+use futures_util::FutureExt;
 use tokio::time::timeout;
 use tokio_postgres::Config;
 
@@ -86,8 +87,11 @@ impl Pool {
     }
 
     /// Waits for an answer, though not for that of a server that is gone.
-    async fn in_time<T>(&self, asking: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-        timeout(self.options.statement + GRACE, asking).await.unwrap_or(Err(Failure::Silent))
+    fn in_time<T>(
+        &self,
+        asking: impl Future<Output = Result<T, Failure>>,
+    ) -> impl Future<Output = Result<T, Failure>> {
+        timeout(self.options.statement + GRACE, asking).map(|outcome| outcome.unwrap_or(Err(Failure::Silent)))
     }
 
     async fn attempt(

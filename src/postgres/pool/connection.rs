@@ -17,9 +17,12 @@ use super::{CONNECT, PoolOptions};
 use crate::operations::{Identity, Parameter, Reply, Step};
 use crate::postgres::session::{PINNED_OUTPUT, as_role};
 
-/// Statements that a connection keeps prepared; beyond, it forgets them all and starts again. Operations have
-/// few shapes where people write them, and as many as they like where programs do.
-const PREPARED: usize = 256;
+/// Statements that a connection keeps prepared. Operations have few shapes where people write them, and as many as they
+/// like where programs do.
+const PREPARED: NonZeroUsize = match NonZeroUsize::new(256) {
+    Some(number) => number,
+    None => NonZeroUsize::MIN,
+};
 
 /// How long the server is asked to cancel before its connection is closed regardless.
 const CANCEL: Duration = Duration::from_secs(5);
