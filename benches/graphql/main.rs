@@ -57,8 +57,10 @@ fn main() {
     let yoga = Yoga::serve(&postgres, CONNECTIONS);
     runtime.block_on(agree(walcast.address, yoga.address));
 
-    let requests: Vec<Vec<u8>> = (1..=AUCTIONS).map(request).collect();
-    let load = |address, time| load::run(address, &requests, CONNECTIONS, THREADS, time);
+    let load = |address, time| {
+        let requests: Vec<Vec<u8>> = (1..=AUCTIONS).map(|id| request(address, id)).collect();
+        load::run(address, &requests, CONNECTIONS, THREADS, time)
+    };
     // Connections are made and what is compiled at run time is compiled.
     load(walcast.address, Duration::from_secs(2));
     load(yoga.address, Duration::from_secs(5));
@@ -170,11 +172,10 @@ async fn prepare(postgres: &Postgres) -> u32 {
     contenders::parent(backend.cast_unsigned())
 }
 
-fn request(id: u32) -> Vec<u8> {
+fn request(address: SocketAddr, id: u32) -> Vec<u8> {
     let body = serde_json::json!({ "query": QUERY, "variables": { "id": id.to_string() } }).to_string();
-    let head = "POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
-                Accept: application/json\r\n";
-    format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
+    let head = "POST /graphql HTTP/1.1\r\nContent-Type: application/json\r\nAccept: application/json\r\n";
+    format!("{head}Host: {address}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
 }
 
 /// Both servers must give the same answer, and the right one.
@@ -186,7 +187,7 @@ async fn agree(walcast: SocketAddr, yoga: SocketAddr) {
         for address in [walcast, yoga] {
             let mut connection = Connection::open(address).await;
             let answer: serde_json::Value =
-                serde_json::from_slice(connection.ask(&request(id)).await).unwrap();
+                serde_json::from_slice(connection.ask(&request(address, id)).await).unwrap();
             assert_eq!(answer, wanted);
         }
     }

@@ -1,25 +1,26 @@
 //! One rule for every endpoint: the Host and Origin of a request decide whether it is heard.
 
-use std::sync::Arc;
-
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::{App, error};
+use super::error;
 use crate::access::origin::{OriginRule, Refusal};
 
-pub(super) async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let allowed = match decide(&app.origins, &request) {
+/// Has a request answered if the rule lets it pass, and tells browsers in the response what the rule says of it.
+pub(super) async fn guard<Answering: Future<Output = Response>>(
+    origins: &OriginRule,
+    request: Request,
+    answer: impl FnOnce(Request) -> Answering,
+) -> Response {
+    let allowed = match decide(origins, &request) {
         Ok(allowed) => allowed,
         Err(refusal) => return error(StatusCode::FORBIDDEN, "OriginRefused", &refusal.to_string()),
     };
     let preflight = request.method() == Method::OPTIONS
         && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
     let wanted = request.headers().get(header::ACCESS_CONTROL_REQUEST_HEADERS).cloned();
-    let mut response =
-        if preflight { StatusCode::NO_CONTENT.into_response() } else { next.run(request).await };
+    let mut response = if preflight { StatusCode::NO_CONTENT.into_response() } else { answer(request).await };
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if let Some(origin) = allowed {

@@ -7,14 +7,19 @@ mod guard;
 mod health;
 mod websocket;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::{StatusCode, header};
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
@@ -56,7 +61,7 @@ fn error(status: StatusCode, code: &str, message: &str) -> Response {
     (status, [(header::CACHE_CONTROL, "no-store")], axum::Json(body)).into_response()
 }
 
-fn router(app: Arc<App>) -> Router {
+fn router(app: &Arc<App>) -> Router {
     let demo = app.console.is_demo();
     let mut router = Router::new()
         .route("/health", get(health::health))
@@ -82,13 +87,30 @@ fn router(app: Arc<App>) -> Router {
             error(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", "this path is there for other methods")
         })
         .fallback(|| async { error(StatusCode::NOT_FOUND, "NotFound", "there is nothing at this path") })
-        .layer(axum::middleware::from_fn_with_state(Arc::clone(&app), guard::guard))
-        .with_state(app)
+        .with_state(Arc::clone(app))
+}
+
+/// Operations sent by POST are answered past the router: it is made of services in boxes, through which every request
+/// would have to be passed, and every poll until its answer has come.
+async fn answer(app: &App, router: &TowerToHyperService<Router>, request: Request) -> Response {
+    let answer = |request: Request| async move {
+        match &app.graphql {
+            Some(graphql) if request.method() == Method::POST && request.uri().path() == graphql::PATH => {
+                graphql::post(graphql, request).await
+            }
+            _ => match Box::pin(router.call(request)).await {
+                Ok(response) => response,
+                Err(never) => match never {},
+            },
+        }
+    };
+    guard::guard(&app.origins, request, answer).await
 }
 
 /// Accepts connections until told to stop; then answers what was asked and ends.
 pub async fn serve(listener: TcpListener, app: App, mut stop: watch::Receiver<bool>) {
-    let router = router(Arc::new(app));
+    let app = Arc::new(app);
+    let router = TowerToHyperService::new(router(&app));
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(HEAD_BYTES);
     let mut connections = JoinSet::new();
@@ -108,7 +130,11 @@ pub async fn serve(listener: TcpListener, app: App, mut stop: watch::Receiver<bo
             }
         };
         let _ = stream.set_nodelay(true);
-        let service = TowerToHyperService::new(router.clone());
+        let (app, router) = (Arc::clone(&app), router.clone());
+        let service = service_fn(move |request: Request<Incoming>| {
+            let (app, router) = (Arc::clone(&app), router.clone());
+            async move { Ok::<_, Infallible>(answer(&app, &router, request.map(Body::new)).await) }
+        });
         let connection = http.serve_connection(TokioIo::new(stream), service).with_upgrades();
         let mut stop = stop.clone();
         connections.spawn(async move {

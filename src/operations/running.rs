@@ -132,8 +132,9 @@ fn step(prepared: &Prepared, statement: &Statement, selects: bool) -> Result<Ste
 }
 
 fn answered(data: &str, errors: &[FieldError]) -> Answer {
-    let mut body = Vec::with_capacity(data.len() + 16);
-    body.extend_from_slice(b"{\"data\":");
+    const BEFORE: &[u8] = b"{\"data\":";
+    let mut body = Vec::with_capacity(BEFORE.len() + data.len() + 1);
+    body.extend_from_slice(BEFORE);
     body.extend_from_slice(data.as_bytes());
     if !errors.is_empty() {
         body.extend_from_slice(b",\"errors\":");

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use deadpool::Runtime;
 use deadpool::managed::{self, BuildError, Object, PoolConfig, PoolError, QueueMode, TimeoutType, Timeouts};
+use futures_util::FutureExt;
 use tokio::time::timeout;
 use tokio_postgres::Config;
 
@@ -86,8 +87,11 @@ impl Pool {
     }
 
     /// Waits for an answer, though not for that of a server that is gone.
-    async fn in_time<T>(&self, asking: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-        timeout(self.options.statement + GRACE, asking).await.unwrap_or(Err(Failure::Silent))
+    fn in_time<T>(
+        &self,
+        asking: impl Future<Output = Result<T, Failure>>,
+    ) -> impl Future<Output = Result<T, Failure>> {
+        timeout(self.options.statement + GRACE, asking).map(|outcome| outcome.unwrap_or(Err(Failure::Silent)))
     }
 
     async fn attempt(
@@ -96,11 +100,15 @@ impl Pool {
         identity: &Identity,
         step: &Step,
     ) -> Result<Reply, Failure> {
-        if is_nobody(identity) {
-            self.in_time(connection.read(step)).await
-        } else {
-            self.in_time(connection.read_as(identity, step)).await
-        }
+        self.in_time(async {
+            if is_nobody(identity) {
+                connection.read(step).await
+            } else {
+                // Its states are many, and boxed they do not make the future of every read as large as they are.
+                Box::pin(connection.read_as(identity, step)).await
+            }
+        })
+        .await
     }
 
     /// All of a transaction but its beginning and its end; with the place of the step that failed.
@@ -151,7 +159,7 @@ impl Database for Pool {
             let mut outcome = self.attempt(&mut connection, identity, &step).await;
             if outcome.as_ref().is_err_and(Failure::is_stale) {
                 connection.forget();
-                outcome = self.attempt(&mut connection, identity, &step).await;
+                outcome = Box::pin(self.attempt(&mut connection, identity, &step)).await;
             }
             connection.finish(under_way, outcome).map_err(|failure| failure.told(0))
         })

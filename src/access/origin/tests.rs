@@ -198,6 +198,15 @@ proptest! {
     }
 
     #[test]
+    fn a_host_that_seems_evident_is_what_the_url_standard_reads(text in hostile(), plain in "[a-z0-9.:-]{0,12}") {
+        for text in [text, plain] {
+            if let Some(host) = evident_host(&text) {
+                prop_assert_eq!(Ok(host.to_owned()), read_host(&text).map(|(host, _)| host), "{:?}", text);
+            }
+        }
+    }
+
+    #[test]
     fn no_text_makes_it_panic_or_passes_by_chance(text in any::<String>()) {
         let rule = rule(&[], &[]);
         prop_assert!(!host_passes(&rule, &text) || may_be_loopback(&text));

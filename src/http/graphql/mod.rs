@@ -13,8 +13,7 @@ mod sse;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Request as HttpRequest, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::Response;
 use axum::routing::get;
@@ -131,22 +130,28 @@ impl From<Refused> for Refusal {
     }
 }
 
+/// Where operations are sent to.
+pub(super) const PATH: &str = "/graphql";
+
 /// The paths of the endpoint, for a router of any state.
 pub(super) fn routes<S>(graphql: Arc<GraphQl>) -> Router<S> {
     let stream = get(single::connect).put(single::reserve).post(single::operate).delete(single::cancel);
-    Router::new()
-        .route("/graphql", get(by_get).post(by_post))
-        .route("/graphql/stream", stream)
-        .with_state(graphql)
+    Router::new().route(PATH, get(by_get).post(by_post)).route("/graphql/stream", stream).with_state(graphql)
 }
 
 async fn by_get(State(graphql): State<Arc<GraphQl>>, headers: HeaderMap, uri: Uri) -> Response {
     answer(&graphql, &Method::GET, &headers, Parameters::from_query(uri.query())).await
 }
 
-async fn by_post(State(graphql): State<Arc<GraphQl>>, headers: HeaderMap, body: Body) -> Response {
-    let parameters = Parameters::from_body(&headers, body).await;
-    answer(&graphql, &Method::POST, &headers, parameters).await
+async fn by_post(State(graphql): State<Arc<GraphQl>>, request: HttpRequest) -> Response {
+    post(&graphql, request).await
+}
+
+/// Answers a POST to [`PATH`].
+pub(super) async fn post(graphql: &GraphQl, request: HttpRequest) -> Response {
+    let (head, body) = request.into_parts();
+    let parameters = Parameters::from_body(&head.headers, body).await;
+    answer(graphql, &Method::POST, &head.headers, parameters).await
 }
 
 async fn answer(

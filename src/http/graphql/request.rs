@@ -6,6 +6,7 @@ use apollo_compiler::response::{JsonMap, JsonValue};
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, StatusCode, Uri, header};
 use bytes::Bytes;
+use serde::{Deserialize, Deserializer};
 use url::form_urlencoded;
 
 use super::problem::Problem;
@@ -18,13 +19,20 @@ const BODY_BYTES: usize = 1024 * 1024;
 const BODY_TIME: Duration = Duration::from_secs(30);
 
 /// What a client sent.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
 pub(super) struct Parameters {
     pub(super) query: Option<String>,
     pub(super) document_id: Option<String>,
     pub(super) operation_name: Option<String>,
+    #[serde(deserialize_with = "nullable")]
     pub(super) variables: JsonMap,
+    #[serde(deserialize_with = "nullable")]
     pub(super) extensions: JsonMap,
+}
+
+fn nullable<'de, D: Deserializer<'de>>(deserializer: D) -> Result<JsonMap, D::Error> {
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
 impl Parameters {
@@ -64,6 +72,13 @@ impl Parameters {
     }
 
     fn from_json(body: &[u8]) -> Result<Self, Problem> {
+        // Derived code would take an array, too.
+        if body.trim_ascii_start().starts_with(b"{")
+            && let Ok(parameters) = serde_json::from_slice(body)
+        {
+            return Ok(parameters);
+        }
+        // Whatever is odd is looked at again, value by value, to say what it is.
         match serde_json::from_slice(body) {
             Ok(JsonValue::Object(map)) => Self::from_map(map),
             Ok(_) => Err(Problem::parameter("the body is not a JSON object")),

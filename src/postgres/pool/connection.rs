@@ -1,10 +1,11 @@
 //! One connection: the statements it has prepared, and what is under way on it.
 
-use std::collections::HashMap;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool::managed::{Manager, Metrics, RecycleError, RecycleResult};
+use lru::LruCache;
 use tokio::task::AbortHandle;
 use tokio::{join, time};
 use tokio_postgres::config::SslMode;
@@ -16,9 +17,12 @@ use super::{CONNECT, PoolOptions};
 use crate::operations::{Identity, Parameter, Reply, Step};
 use crate::postgres::session::{PINNED_OUTPUT, as_role};
 
-/// Statements that a connection keeps prepared; beyond, it forgets them all and starts again. Operations have
-/// few shapes where people write them, and as many as they like where programs do.
-const PREPARED: usize = 256;
+/// Statements that a connection keeps prepared. Operations have few shapes where people write them, and as many as they
+/// like where programs do.
+const PREPARED: NonZeroUsize = match NonZeroUsize::new(256) {
+    Some(number) => number,
+    None => NonZeroUsize::MIN,
+};
 
 /// How long the server is asked to cancel before its connection is closed regardless.
 const CANCEL: Duration = Duration::from_secs(5);
@@ -34,7 +38,7 @@ pub(super) struct Connector {
 /// One connection.
 pub(super) struct Connection {
     client: Client,
-    statements: HashMap<Arc<str>, Statement>,
+    statements: LruCache<Arc<str>, Statement>,
     assume: Option<Statement>,
     /// An operation has begun and not ended: what the session is in the middle of is not known.
     busy: bool,
@@ -77,14 +81,14 @@ impl Manager for Connector {
     type Error = Error;
 
     async fn create(&self) -> Result<Connection, Error> {
-        let (client, connection) = self.config.connect(NoTls).await?;
+        let (client, connection) = Box::pin(self.config.connect(NoTls)).await?;
         let task = tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection for GraphQL ended");
             }
         });
         let token = Arc::new(client.cancel_token());
-        let (statements, task) = (HashMap::new(), task.abort_handle());
+        let (statements, task) = (LruCache::new(PREPARED), task.abort_handle());
         Ok(Connection { client, statements, assume: None, busy: false, token, task })
     }
 
@@ -206,7 +210,7 @@ impl Connection {
         if let Some(statement) = self.statements.get(&step.sql) {
             return Ok(statement.clone());
         }
-        let statement = self.client.prepare_typed(&step.sql, &texts(step)).await?;
+        let statement = Box::pin(self.client.prepare_typed(&step.sql, &texts(step))).await?;
         self.keep(step, statement.clone());
         Ok(statement)
     }
@@ -220,10 +224,7 @@ impl Connection {
     }
 
     fn keep(&mut self, step: &Step, statement: Statement) {
-        if self.statements.len() >= PREPARED {
-            self.statements.clear();
-        }
-        self.statements.insert(Arc::clone(&step.sql), statement);
+        self.statements.put(Arc::clone(&step.sql), statement);
     }
 }
 
