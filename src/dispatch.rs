@@ -15,6 +15,7 @@ use crate::change::wire::Telling;
 use crate::change::{Change, Transaction};
 use crate::channel::frame;
 use crate::channel::serializer::{Reference, Version, envelope};
+use crate::feeds::Feeds;
 use crate::hub::{Delivery, Hub, Lane, LaneSet};
 use crate::lsn::{Cursor, Epoch, Lsn};
 use crate::readiness::Readiness;
@@ -107,6 +108,7 @@ impl Progress {
 pub struct Dispatcher {
     items: mpsc::UnboundedReceiver<Item>,
     hub: Hub,
+    feeds: Feeds,
     progress: watch::Sender<Progress>,
     readiness: watch::Sender<Readiness>,
     drain: Duration,
@@ -125,12 +127,12 @@ pub struct Watches {
 impl Dispatcher {
     /// A dispatcher to `hub`, which at the end gives its sockets `drain` to take what waits for them.
     #[must_use]
-    pub fn new(hub: Hub, drain: Duration) -> (Self, Inlet, Watches) {
+    pub fn new(hub: Hub, feeds: Feeds, drain: Duration) -> (Self, Inlet, Watches) {
         let (items, queue) = mpsc::unbounded_channel();
         let (progress, progress_watch) = watch::channel(Progress::default());
         let (readiness, readiness_watch) = watch::channel(Readiness::starting());
         let inlet = Inlet { items, budget: Arc::new(Semaphore::new(QUEUE_BYTES)) };
-        let dispatcher = Self { items: queue, hub, progress, readiness, drain, hits: Vec::new() };
+        let dispatcher = Self { items: queue, hub, feeds, progress, readiness, drain, hits: Vec::new() };
         (dispatcher, inlet, Watches { progress: progress_watch, readiness: readiness_watch })
     }
 
@@ -143,6 +145,8 @@ impl Dispatcher {
                 }
                 Item::Begin(epoch, position) => self.begin(epoch, position),
                 Item::Transaction(transaction, permit) => {
+                    let transaction = Arc::new(transaction);
+                    self.feeds.transaction(&transaction);
                     let by_shard = self.route(&transaction);
                     self.hub.deliver(by_shard).await;
                     drop(permit);
@@ -164,6 +168,7 @@ impl Dispatcher {
     /// that are still joined then have a gap.
     fn begin(&self, epoch: Epoch, position: Cursor) {
         let known = *self.progress.borrow();
+        self.feeds.begin();
         self.hub.interest().table().begin(epoch, position);
         if known.epoch.is_some() && (known.epoch != Some(epoch) || position.commit > known.dispatched) {
             let (from, to) = (known.dispatched, position.commit);

@@ -5,7 +5,7 @@
 //!
 //! - ground, words: [`lsn`], [`pgoutput`], [`change`]
 //! - first floor, decisions: [`topic`], [`channel`], [`graphql`], [`access`]
-//! - second floor, tasks: [`hub`], [`dispatch`], [`operations`], [`readiness`]
+//! - second floor, tasks: [`hub`], [`dispatch`], [`operations`], [`feeds`], [`readiness`]
 //! - edges, IO: [`postgres`], [`http`]
 //! - roof: [`server`], [`settings`], [`telemetry`], [`demo`]
 
@@ -13,6 +13,7 @@ pub mod access;
 pub mod change;
 pub mod channel;
 pub mod dispatch;
+pub mod feeds;
 pub mod graphql;
 pub mod hub;
 pub mod lsn;

@@ -1,10 +1,12 @@
 //! Messages to transactions, and transactions to the JSON a client sees.
 //!
 //! - [`assembler`] keeps the relation cache and turns messages into pieces of transactions
+//! - [`message`] is what is in the log beside rows
 //! - [`types`] and [`value`] know how Postgres text becomes JSON
 //! - [`wire`] is the only place that knows the JSON of a change
 
 pub mod assembler;
+pub mod message;
 pub mod types;
 pub mod value;
 pub mod wire;

@@ -16,6 +16,7 @@ use tokio_postgres::Config;
 
 use crate::channel;
 use crate::dispatch::Dispatcher;
+use crate::feeds::Feeds;
 use crate::graphql::schema::SchemaError;
 use crate::http::{self, App, Console, Listed, Listing, Writer};
 use crate::hub::{Hub, Rules};
@@ -101,7 +102,8 @@ impl Server {
         let shards = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let hub = Hub::start(shards, rules(settings), &gate).map_err(ServerError::Threads)?;
         let drain = settings.shutdown.drain;
-        let (dispatcher, inlet, watches) = Dispatcher::new(hub.clone(), drain);
+        let feeds = Feeds::default();
+        let (dispatcher, inlet, watches) = Dispatcher::new(hub.clone(), feeds.clone(), drain);
         tokio::spawn(dispatcher.run());
 
         let session = Session::new(database, "walcast-sql");
