@@ -477,3 +477,6 @@ fn replace(index: &mut Index, query: QueryId, before: &mut Vec<Watching>, after:
 fn doubled(first: Duration, times: u32, most: Duration) -> Duration {
     first.saturating_mul(1 << times.min(20)).min(most)
 }
+
+#[cfg(test)]
+mod tests;
