@@ -58,7 +58,15 @@ pub(super) fn start(
     let stale = Arc::new(Notify::new());
     let operations = Operations::new(Arc::new(pool), limits, Arc::clone(&stale));
     let loopback = settings.listen.ip().to_canonical().is_loopback();
-    let watch = SchemaWatch::new(asked, own.role.as_deref(), followed, own.schemas.clone(), loopback, stale);
+    let watch = SchemaWatch::new(
+        asked,
+        own.role.as_deref(),
+        followed,
+        own.schemas.clone(),
+        &settings.replication.publication,
+        loopback,
+        stale,
+    );
     let serving = operations.clone();
     tokio::spawn(watch.run(move |sight| tell(&serving, &names, sight)));
     Ok(Some(Arc::new(GraphQl::new(operations, Identity::default(), documents, stopped))))
@@ -73,7 +81,9 @@ pub async fn schema(settings: &Settings, database: &Config) -> Result<Schema, Se
     let asked = own.database.as_ref().map_or(database, settings::Database::config);
     let session = Session::new(&as_role(asked, own.role.as_deref()), "walcast-schema");
     let client = session.client().await.map_err(ServerError::Catalog)?;
-    let catalog = introspection::catalog(&client, &own.schemas).await.map_err(ServerError::Catalog)?;
+    let catalog = introspection::catalog(&client, &own.schemas, &settings.replication.publication)
+        .await
+        .map_err(ServerError::Catalog)?;
     let schema = Schema::of(&catalog, &names(own)?)?;
     for remark in &schema.model.remarks {
         tracing::warn!("{remark}");
@@ -92,7 +102,7 @@ fn names(settings: &settings::GraphQl) -> Result<Names, ServerError> {
 
 fn tell(operations: &Operations, names: &Names, sight: Sight) {
     match sight {
-        Sight::Catalog { catalog, live } => {
+        Sight::Catalog { catalog, live, .. } => {
             if let Err(reason) = live {
                 tracing::warn!(%reason, "live queries would not be sound here");
             }
