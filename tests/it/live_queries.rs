@@ -72,7 +72,7 @@ async fn results_tell_their_resource_identifiers_and_what_made_them() {
     assert_eq!(first["extensions"]["live"]["causes"], json!([]));
     graph.client.batch_execute("insert into bids (auction_id, amount) values (1, 20)").await.unwrap();
     let second = stream.result().await;
-    let causes = json!(["Bid:4", "Query.bids", "Query.bid", "Query.bid(id:\"4\")", "Auction:1"]);
+    let causes = json!(["Bid:4", "Query.bid", "Query.bid(id:\"4\")", "Query.bids", "Auction:1"]);
     assert_eq!(second["extensions"]["live"]["causes"], causes, "{second}");
     // The old parent is known once the old row is in the log.
     graph.client.batch_execute("alter table bids replica identity full").await.unwrap();
@@ -269,7 +269,7 @@ async fn ddl_is_followed_and_ends_what_it_leaves_without_meaning() {
             break result;
         }
     };
-    assert!(result["errors"][0]["message"].as_str().unwrap().contains("number"), "{result}");
+    assert!(result["errors"].to_string().contains("`number`"), "{result}");
     things.complete().await;
 }
 
@@ -313,8 +313,7 @@ async fn a_change_during_a_run_is_not_lost() {
         // The run has its snapshot and sleeps.
         graph.running("slow").await;
         graph.client.batch_execute(&format!("update things set number = {round}1")).await.unwrap();
-        assert_eq!(stream.data().await, json!({ "slow": round * 10 }));
-        assert_eq!(stream.data().await, json!({ "slow": round * 10 + 1 }));
+        stream.until(&json!({ "slow": round * 10 + 1 })).await;
     }
 }
 
