@@ -54,10 +54,15 @@ impl Stream {
 
     /// A live query of this graph, once the publication that walcast makes was seen by the one who reads the catalog.
     pub async fn live(graph: &Graph, query: &str) -> Self {
-        graph.walcast.wait_for_status("live").await;
+        Self::followed(&graph.walcast, query).await
+    }
+
+    /// The same of any walcast.
+    pub async fn followed(walcast: &Walcast, query: &str) -> Self {
+        walcast.wait_for_status("live").await;
         let deadline = std::time::Instant::now() + PATIENCE;
         loop {
-            let mut stream = Self::open(&graph.walcast, query, &json!({}), "").await;
+            let mut stream = Self::open(walcast, query, &json!({}), "").await;
             let first = stream.next().await.expect("a result");
             if !first.data.to_string().contains("the publication that walcast reads is not there") {
                 stream.events.push_front(first);

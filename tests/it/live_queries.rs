@@ -378,10 +378,9 @@ async fn a_commit_that_is_decoded_before_it_is_visible_is_waited_for() {
     let walcast = Walcast::spawn(&cluster.url("postgres"), &EXPLAINED);
     let client = cluster::connect(&cluster.url("postgres")).await;
     client.batch_execute(DEMO).await.unwrap();
-    walcast.wait_for_status("live").await;
     until("a schema is served", async || walcast.get("/graphql?query=%7Bauctions%7Bid%7D%7D").await.0 == 200)
         .await;
-    let mut stream = Stream::open(&walcast, CURRENT, &json!({}), "").await;
+    let mut stream = Stream::followed(&walcast, CURRENT).await;
     stream.data().await;
     // From now on commits wait for a standby that is not there, after they are in the log.
     client.batch_execute("alter system set synchronous_standby_names = 'nobody'").await.unwrap();
