@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use tokio_postgres::Client;
-use walcast::change::assembler::Assembler;
+use walcast::change::assembler::{Assembler, Passed};
 use walcast::change::value::Profile;
 use walcast::change::wire::Telling;
 use walcast::lsn::{Cursor, Lsn};
@@ -86,7 +86,7 @@ impl Slot {
                    'proto_version', '1', 'publication_names', $2, 'messages', 'true')";
         let quoted = postgres_protocol::escape::escape_identifier(publication);
         let rows = self.client.query(sql, &[&self.name, &quoted]).await.unwrap();
-        let mut assembler = Assembler::after(Cursor::default());
+        let mut assembler = Assembler::after(Passed::default());
         let mut payloads = Vec::new();
         for row in rows {
             let lsn: Lsn = row.get::<_, String>(0).parse().unwrap();
