@@ -170,9 +170,16 @@ impl Dispatcher {
             self.feeds.transaction(transaction);
         }
         for message in &transaction.messages {
+            let cursor = message.cursor;
             match &message.content {
-                Content::Invalidate(keys) => self.feeds.invalidate(keys, written),
-                Content::Send(sent) => self.feeds.send(sent),
+                Content::Invalidate(keys) => {
+                    tracing::debug!(%cursor, keys = keys.len(), "keys are invalidated");
+                    self.feeds.invalidate(keys, written);
+                }
+                Content::Send(sent) => {
+                    tracing::debug!(%cursor, bytes = sent.payload.len(), "something is sent");
+                    self.feeds.send(sent);
+                }
             }
         }
     }
