@@ -29,7 +29,7 @@ enum Rule {
 #[derive(Clone, Copy, Debug)]
 pub struct Caller<'a> {
     /// The value of `Authorization`; none if there is none, or more than one.
-    pub authorization: Option<&'a str>,
+    pub authorization: Option<&'a [u8]>,
     /// The other end of its connection.
     pub peer: IpAddr,
     /// A header that only a proxy adds, if there is one; see [`names_proxy`].
@@ -62,7 +62,8 @@ impl AdminRule {
     #[must_use]
     pub fn new(secret: Option<&str>, listener: IpAddr) -> Self {
         Self(match secret {
-            Some(secret) => Rule::Secret(Sha256::digest(secret).into()),
+            // A header's value has no space at its ends (RFC 9110, section 5.5).
+            Some(secret) => Rule::Secret(Sha256::digest(secret.trim_ascii()).into()),
             None if listener.to_canonical().is_loopback() => Rule::Loopback,
             None => Rule::Closed,
         })
@@ -93,10 +94,11 @@ pub fn names_proxy(header: &str) -> bool {
     matches!(&*lower, "forwarded" | "via" | "x-real-ip") || lower.starts_with("x-forwarded-")
 }
 
-/// The credentials of RFC 6750, section 2.1.
-fn bearer(authorization: &str) -> Option<&str> {
-    let (scheme, token) = authorization.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_matches(' ')).filter(|token| !token.is_empty())
+/// The credentials of RFC 6750, section 2.1, of whatever bytes.
+fn bearer(authorization: &[u8]) -> Option<&[u8]> {
+    let (scheme, token) = authorization.split_at_checked(b"Bearer ".len())?;
+    let token = token.trim_ascii();
+    (scheme.eq_ignore_ascii_case(b"Bearer ") && !token.is_empty()).then_some(token)
 }
 
 fn local(caller: &Caller<'_>) -> Result<(), String> {
@@ -126,12 +128,15 @@ mod tests {
     #[test]
     fn with_a_secret_nothing_else_counts() {
         let rule = AdminRule::new(Some(SECRET), HERE);
-        let decide = |authorization| rule.decide(&Caller { authorization, ..PLAIN });
+        let decide = |authorization: Option<&str>| {
+            let authorization = authorization.map(str::as_bytes);
+            rule.decide(&Caller { authorization, ..PLAIN })
+        };
         assert_eq!(decide(None), Err(Refusal::SecretMissing), "being local does not help");
         for right in ["Bearer correct horse battery", "bearer  correct horse battery "] {
             assert_eq!(decide(Some(right)), Ok(()), "{right}");
             let afar = Caller {
-                authorization: Some(right),
+                authorization: Some(right.as_bytes()),
                 peer: AFAR,
                 proxy: Some("forwarded"),
                 host: Some("rt.example.com"),
@@ -172,6 +177,16 @@ mod tests {
         }
         let open = AdminRule::new(None, IpAddr::V4(Ipv4Addr::UNSPECIFIED));
         assert!(matches!(open.decide(&PLAIN), Err(Refusal::NotLocal(_))));
+    }
+
+    #[test]
+    fn a_secret_of_any_characters_can_be_presented() {
+        let rule = AdminRule::new(Some(" Größe, nicht Länge\n"), HERE);
+        let authorization = Some("Bearer Größe, nicht Länge".as_bytes());
+        assert_eq!(rule.decide(&Caller { authorization, ..PLAIN }), Ok(()));
+        let nothing = AdminRule::new(Some("                "), HERE);
+        let authorization = Some(b"Bearer                 ".as_slice());
+        assert_eq!(nothing.decide(&Caller { authorization, ..PLAIN }), Err(Refusal::SecretMissing));
     }
 
     #[test]

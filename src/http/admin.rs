@@ -2,23 +2,25 @@
 //!
 //! Texts of refusals name places in the body and never repeat what stands there.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
+use axum::http::uri::Authority;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde::{Deserialize, Deserializer};
-use serde_json::json;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use thiserror::Error;
 
 use super::{App, Peer, error};
-use crate::access::admin::{Caller, Refusal, names_proxy};
-use crate::change::message::{KEYS, Sent, check_name};
+use crate::access::admin::{self, Caller, names_proxy};
+use crate::change::message::{KEYS, NameError, Sent, check_name};
 use crate::graphql::negotiation::is_json_request;
 
 /// The largest body of a request, in bytes.
@@ -34,6 +36,29 @@ const INVALIDATE_SHAPE: &str = r#"{"keys": ["Type:id", "Query.field"]}"#;
 
 const PUBLISH_SHAPE: &str =
     r#"{"topic": "..", "event": "..", "payload": .., "private": false}, or {"messages": [..]} of such"#;
+
+/// Why a request has no effect.
+#[derive(Debug, Error)]
+enum Refusal {
+    #[error(transparent)]
+    Caller(#[from] admin::Refusal),
+    #[error("the Content-Type must be application/json, in UTF-8")]
+    ContentType,
+    #[error("the body is larger than {BODY_BYTES} bytes")]
+    BodyTooLarge,
+    #[error("the body took longer than {} s", BODY_TIME.as_secs())]
+    BodyTooSlow,
+    #[error("the body is not JSON, from line {line}, column {column} on")]
+    Json { line: usize, column: usize },
+    #[error("the body must be {shape}; it is not, from line {line}, column {column} on")]
+    Departure { shape: &'static str, line: usize, column: usize },
+    #[error("the body must be {shape}")]
+    Shape { shape: &'static str },
+    #[error("there are {have} {what}, and at most {limit} may come at once")]
+    TooMany { what: &'static str, have: usize, limit: usize },
+    #[error("{place} {error}")]
+    Name { place: String, error: NameError },
+}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -88,26 +113,24 @@ pub(super) async fn publish(State(app): State<Arc<App>>, request: Request) -> Re
     }))
 }
 
-fn answered(outcome: Result<serde_json::Value, Response>) -> Response {
+fn answered(outcome: Result<Value, Refusal>) -> Response {
     match outcome {
         Ok(body) => (StatusCode::ACCEPTED, [(header::CACHE_CONTROL, "no-store")], Json(body)).into_response(),
-        Err(refused) => refused,
+        Err(refusal) => refusal.response(),
     }
 }
 
-async fn keys(app: &App, request: Request) -> Result<Vec<String>, Response> {
+async fn keys(app: &App, request: Request) -> Result<Vec<String>, Refusal> {
     let body = body(app, request).await?;
     let Invalidation { keys } = shaped(&body, INVALIDATE_SHAPE)?;
-    if keys.len() > KEYS {
-        return Err(too_many("keys", keys.len(), KEYS));
-    }
+    within("keys", keys.len(), KEYS)?;
     for (place, key) in keys.iter().enumerate() {
         named(key, || format!("keys[{place}]"))?;
     }
     Ok(keys)
 }
 
-async fn messages(app: &App, request: Request) -> Result<Vec<Arc<Sent>>, Response> {
+async fn messages(app: &App, request: Request) -> Result<Vec<Arc<Sent>>, Refusal> {
     let body = body(app, request).await?;
     let (posted, alone) = match shaped(&body, PUBLISH_SHAPE)? {
         Publication { messages: Some(posted), topic: None, event: None, payload: None, private: None } => {
@@ -120,11 +143,9 @@ async fn messages(app: &App, request: Request) -> Result<Vec<Arc<Sent>>, Respons
             payload: Some(payload),
             private,
         } => (vec![Posted { topic, event, payload, private: private.unwrap_or_default() }], true),
-        _ => return Err(invalid(&format!("the body must be {PUBLISH_SHAPE}"))),
+        _ => return Err(Refusal::Shape { shape: PUBLISH_SHAPE }),
     };
-    if posted.len() > MESSAGES {
-        return Err(too_many("messages", posted.len(), MESSAGES));
-    }
+    within("messages", posted.len(), MESSAGES)?;
     let sent = posted.into_iter().enumerate().map(|(place, posted)| {
         let path = |field: &str| if alone { field.to_owned() } else { format!("messages[{place}].{field}") };
         named(&posted.topic, || path("topic"))?;
@@ -136,90 +157,90 @@ async fn messages(app: &App, request: Request) -> Result<Vec<Arc<Sent>>, Respons
 }
 
 /// The body of a request that is let in.
-async fn body(app: &App, request: Request) -> Result<Bytes, Response> {
+async fn body(app: &App, request: Request) -> Result<Bytes, Refusal> {
     let (head, body) = request.into_parts();
     admit(app, &head)?;
     let content_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     // A page can send other types without being asked for leave first (Fetch standard, "CORS-safelisted request-header").
     if !is_json_request(content_type) {
-        let message = "the Content-Type must be application/json, in UTF-8";
-        let mut refused = error(StatusCode::UNSUPPORTED_MEDIA_TYPE, "ContentTypeUnsupported", message);
-        refused.headers_mut().insert(header::ACCEPT, HeaderValue::from_static("application/json"));
-        return Err(refused);
+        return Err(Refusal::ContentType);
     }
-    read(body).await
+    match tokio::time::timeout(BODY_TIME, axum::body::to_bytes(body, BODY_BYTES)).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        // Of the reasons why a body ends early, this is the only one whose sender still hears us.
+        Ok(Err(_)) => Err(Refusal::BodyTooLarge),
+        Err(_) => Err(Refusal::BodyTooSlow),
+    }
 }
 
-fn admit(app: &App, head: &Parts) -> Result<(), Response> {
+fn admit(app: &App, head: &Parts) -> Result<(), admin::Refusal> {
     // What is not text is no name that anybody listed.
     let text = |name: HeaderName| head.headers.get(name).map(|value| value.to_str().unwrap_or("\u{fffd}"));
     let mut authorizations = head.headers.get_all(header::AUTHORIZATION).iter();
     let authorization = match (authorizations.next(), authorizations.next()) {
-        (Some(only), None) => only.to_str().ok(),
+        (Some(only), None) => Some(only.as_bytes()),
         _ => None,
     };
-    let unknown = std::net::Ipv4Addr::UNSPECIFIED.into();
-    let caller = Caller {
+    let unknown = Ipv4Addr::UNSPECIFIED.into();
+    app.admin.decide(&Caller {
         authorization,
         peer: head.extensions.get().map_or(unknown, |Peer(address)| *address),
         proxy: head.headers.keys().map(HeaderName::as_str).find(|name| names_proxy(name)),
-        host: head.uri.authority().map(axum::http::uri::Authority::as_str).or_else(|| text(header::HOST)),
+        host: head.uri.authority().map(Authority::as_str).or_else(|| text(header::HOST)),
         origin: text(header::ORIGIN),
-    };
-    app.admin.decide(&caller).map_err(|refusal| {
-        let challenge = match refusal {
-            Refusal::NotLocal(_) => {
-                return error(StatusCode::FORBIDDEN, "AdminRefused", &refusal.to_string());
-            }
-            // RFC 6750, section 3.
-            Refusal::SecretMissing => "Bearer realm=\"walcast\"",
-            Refusal::SecretWrong => "Bearer realm=\"walcast\", error=\"invalid_token\"",
-        };
-        let mut refused = error(StatusCode::UNAUTHORIZED, "Unauthorized", &refusal.to_string());
-        refused.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
-        refused
     })
 }
 
-async fn read(body: Body) -> Result<Bytes, Response> {
-    match tokio::time::timeout(BODY_TIME, axum::body::to_bytes(body, BODY_BYTES)).await {
-        Ok(Ok(bytes)) => Ok(bytes),
-        // Of the reasons why a body ends early, this is the only one whose sender still hears us.
-        Ok(Err(_)) => {
-            let message = format!("the body is larger than {BODY_BYTES} bytes");
-            Err(error(StatusCode::PAYLOAD_TOO_LARGE, "BodyTooLarge", &message))
-        }
-        Err(_) => {
-            let message = format!("the body took longer than {} s", BODY_TIME.as_secs());
-            Err(error(StatusCode::REQUEST_TIMEOUT, "BodyTooSlow", &message))
-        }
-    }
-}
-
-fn shaped<'a, T: Deserialize<'a>>(body: &'a [u8], shape: &str) -> Result<T, Response> {
-    let shaped = serde_json::from_slice(body).map_err(|problem| {
-        let (line, column) = (problem.line(), problem.column());
-        if problem.is_data() {
-            invalid(&format!("the body must be {shape}; it is not, from line {line}, column {column} on"))
+fn shaped<'a, T: Deserialize<'a>>(body: &'a [u8], shape: &'static str) -> Result<T, Refusal> {
+    let shaped = serde_json::from_slice(body).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        if error.is_data() {
+            Refusal::Departure { shape, line, column }
         } else {
-            invalid(&format!("the body is not JSON, from line {line}, column {column} on"))
+            Refusal::Json { line, column }
         }
     })?;
     // Derived code would take an array, too.
-    let object = body.trim_ascii_start().starts_with(b"{");
-    object.then_some(shaped).ok_or_else(|| invalid(&format!("the body must be {shape}")))
+    body.trim_ascii_start().starts_with(b"{").then_some(shaped).ok_or(Refusal::Shape { shape })
 }
 
-fn named(name: &str, place: impl FnOnce() -> String) -> Result<(), Response> {
-    check_name(name)
-        .map_err(|problem| error(StatusCode::BAD_REQUEST, "NameInvalid", &format!("{} {problem}", place())))
+fn within(what: &'static str, have: usize, limit: usize) -> Result<(), Refusal> {
+    if have > limit { Err(Refusal::TooMany { what, have, limit }) } else { Ok(()) }
 }
 
-fn too_many(what: &str, have: usize, limit: usize) -> Response {
-    let message = format!("there are {have} {what}, and at most {limit} may come at once");
-    error(StatusCode::BAD_REQUEST, "TooManyAtOnce", &message)
+fn named(name: &str, place: impl FnOnce() -> String) -> Result<(), Refusal> {
+    check_name(name).map_err(|error| Refusal::Name { place: place(), error })
 }
 
-fn invalid(message: &str) -> Response {
-    error(StatusCode::BAD_REQUEST, "RequestInvalid", message)
+impl Refusal {
+    fn response(&self) -> Response {
+        let text = self.to_string();
+        let with = |mut response: Response, name, value| {
+            response.headers_mut().insert(name, HeaderValue::from_static(value));
+            response
+        };
+        match self {
+            Self::Caller(admin::Refusal::NotLocal(_)) => error(StatusCode::FORBIDDEN, "AdminRefused", &text),
+            Self::Caller(refusal) => {
+                // RFC 6750, section 3.
+                let challenge = match refusal {
+                    admin::Refusal::SecretWrong => "Bearer realm=\"walcast\", error=\"invalid_token\"",
+                    _ => "Bearer realm=\"walcast\"",
+                };
+                let response = error(StatusCode::UNAUTHORIZED, "Unauthorized", &text);
+                with(response, header::WWW_AUTHENTICATE, challenge)
+            }
+            Self::ContentType => {
+                let response = error(StatusCode::UNSUPPORTED_MEDIA_TYPE, "ContentTypeUnsupported", &text);
+                with(response, header::ACCEPT, "application/json")
+            }
+            Self::BodyTooLarge => error(StatusCode::PAYLOAD_TOO_LARGE, "BodyTooLarge", &text),
+            Self::BodyTooSlow => error(StatusCode::REQUEST_TIMEOUT, "BodyTooSlow", &text),
+            Self::Json { .. } | Self::Departure { .. } | Self::Shape { .. } => {
+                error(StatusCode::BAD_REQUEST, "RequestInvalid", &text)
+            }
+            Self::TooMany { .. } => error(StatusCode::BAD_REQUEST, "TooManyAtOnce", &text),
+            Self::Name { .. } => error(StatusCode::BAD_REQUEST, "NameInvalid", &text),
+        }
+    }
 }
