@@ -169,6 +169,8 @@ impl Dispatcher {
         if transaction.xid != 0 {
             self.feeds.transaction(transaction);
         }
+        // Whose work has to be seen before what it invalidates is fresh.
+        let written = (transaction.xid != 0).then_some(transaction.xid);
         for message in &transaction.messages {
             let cursor = message.cursor;
             match &message.content {

@@ -147,11 +147,11 @@ impl LiveQueries {
         self.inner.act(&mut state, run);
     }
 
-    pub(super) fn invalidate(&self, identifiers: &[Identifier]) {
+    pub(super) fn invalidate(&self, identifiers: &[Identifier], written: Option<u32>) {
         let mut state = self.inner.lock();
         let mut run = Vec::new();
         for identifier in identifiers {
-            state.live.invalidate(identifier, Instant::now(), &mut run);
+            state.live.invalidate(identifier, written, Instant::now(), &mut run);
         }
         self.inner.act(&mut state, run);
     }

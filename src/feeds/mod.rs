@@ -51,11 +51,12 @@ impl Feeds {
         }
     }
 
-    /// Live queries whose results have one of these resource identifiers run again. A text that is none is passed over.
-    pub fn invalidate(&self, keys: &[String]) {
+    /// Live queries whose results have one of these resource identifiers run again, until they have seen the transaction
+    /// that said so, if one did. A text that is none is passed over.
+    pub fn invalidate(&self, keys: &[String], written: Option<u32>) {
         if let Some(live) = &self.live {
             let identifiers: Vec<Identifier> = keys.iter().filter_map(|key| key.parse().ok()).collect();
-            live.invalidate(&identifiers);
+            live.invalidate(&identifiers, written);
         }
     }
 

@@ -102,6 +102,8 @@ struct Query {
     began: Option<Instant>,
     /// Runs in a row that missed a hidden commit, or failed.
     attempts: u32,
+    /// Transactions that invalidated it by name and that no run has seen.
+    awaited: Vec<u32>,
     /// How often subscribers want a result at most.
     throttles: BTreeMap<Duration, usize>,
     causes: Vec<String>,
@@ -164,6 +166,7 @@ impl Live {
             seen: None,
             began: None,
             attempts: 0,
+            awaited: Vec::new(),
             throttles: BTreeMap::new(),
             causes: Vec::new(),
         };
@@ -304,6 +307,9 @@ impl Live {
         });
         ended.cursor = self.window.seen();
         query.seen = outcome.snapshot;
+        query.awaited.retain(|xid| !query.seen.as_ref().is_none_or(|seen| seen.sees(*xid)));
+        let missed =
+            if missed == Missed::Nothing && !query.awaited.is_empty() { Missed::Hidden } else { missed };
         let failed = query.seen.is_none();
         let attempts = query.attempts;
         query.attempts = if failed || missed == Missed::Hidden { attempts.saturating_add(1) } else { 0 };
@@ -322,8 +328,15 @@ impl Live {
         Some(ended)
     }
 
-    /// Runs every live query whose result has this identifier; returns how many there are.
-    pub fn invalidate(&mut self, identifier: &Identifier, now: Instant, run: &mut Vec<QueryId>) -> usize {
+    /// Runs every live query whose result has this identifier; returns how many there are. The transaction that said so,
+    /// if one did, has to be seen.
+    pub fn invalidate(
+        &mut self,
+        identifier: &Identifier,
+        written: Option<u32>,
+        now: Instant,
+        run: &mut Vec<QueryId>,
+    ) -> usize {
         let mut found: BTreeSet<QueryId> = match identifier {
             Identifier::Root(text) => self.roots.get(text).cloned().unwrap_or_default(),
             Identifier::Row { name, key } => {
@@ -339,7 +352,7 @@ impl Live {
                 places.collect()
             }
         };
-        found.retain(|id| self.again(*id, now, identifier));
+        found.retain(|id| self.again(*id, written, now, identifier));
         self.start(now, run);
         found.len()
     }
@@ -357,13 +370,24 @@ impl Live {
         self.start(now, run);
     }
 
-    fn again(&mut self, id: QueryId, now: Instant, identifier: &Identifier) -> bool {
+    fn again(&mut self, id: QueryId, written: Option<u32>, now: Instant, identifier: &Identifier) -> bool {
         let Some(query) = self.queries.get_mut(&id) else { return false };
+        if let (State::Idle, Some(xid), Some(seen)) = (query.state, written, &query.seen)
+            && seen.sees(xid)
+        {
+            return true;
+        }
         if self.explains && query.causes.len() < CAUSES {
             query.causes.push(identifier.to_string());
         }
+        if let Some(xid) = written
+            && !query.awaited.contains(&xid)
+        {
+            query.awaited.push(xid);
+        }
         match &mut query.state {
-            State::Running { again, .. } => *again = true,
+            // What is awaited is looked at when it has run.
+            State::Running { again, .. } => *again |= written.is_none(),
             _ => self.want(id, now, now, false),
         }
         true

@@ -106,7 +106,8 @@ impl Server {
         let (stop, stopped) = watch::channel(false);
         let graphql = graphql::start(settings, database, session.clone(), stopped.clone())?;
         let (graphql, feeds) = graphql.unzip();
-        let (dispatcher, inlet, watches) = Dispatcher::new(hub.clone(), feeds.unwrap_or_default(), drain);
+        let feeds = feeds.unwrap_or_default();
+        let (dispatcher, inlet, watches) = Dispatcher::new(hub.clone(), feeds.clone(), drain);
         tokio::spawn(dispatcher.run());
 
         let publication = settings.replication.publication.clone();

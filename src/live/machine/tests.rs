@@ -45,6 +45,7 @@ fn transaction(xid: u32, table: Oid, action: Action) -> Arc<Transaction> {
         commit: lsn,
         commit_timestamp: "".into(),
         changes,
+        messages: Vec::new(),
         end: Some(lsn),
         bytes: 100,
     })
@@ -414,4 +415,30 @@ fn deletes_and_inserts_are_told_by_their_keys() {
     assert!(run.is_empty());
     world.live.transaction(&delete(202, "1"), world.now, &mut run);
     assert_eq!(run, [world.id]);
+}
+
+#[test]
+fn what_a_transaction_invalidates_runs_until_that_transaction_is_seen() {
+    let (now, mut run) = (Instant::now(), Vec::new());
+    let mut live = Live::new(1, false);
+    let key: Identifier = "Query.things".parse().unwrap();
+    let id = live.add(vec![key.to_string()], now, &mut run);
+    live.subscribe(id, Duration::ZERO);
+    let outcome = |visible: &[u32]| Outcome::of(read(), snapshot(&visible.iter().copied().collect(), 3));
+    live.ended(id, outcome(&[FIRST]), now, &mut run);
+    run.clear();
+    // The result has seen this one already.
+    assert_eq!(live.invalidate(&key, Some(FIRST), now, &mut run), 1);
+    assert!(run.is_empty());
+    live.invalidate(&key, Some(FIRST + 1), now, &mut run);
+    assert_eq!(run, [id]);
+    live.ended(id, outcome(&[FIRST]), now, &mut run);
+    let due = live.next_due().expect("another run, since it is hidden still");
+    live.due(due, &mut run);
+    live.ended(id, outcome(&[FIRST, FIRST + 1]), due, &mut run);
+    assert_eq!(live.next_due(), None);
+    // What comes from elsewhere is always worth a run.
+    run.clear();
+    live.invalidate(&key, None, due, &mut run);
+    assert_eq!(run, [id]);
 }
