@@ -60,5 +60,5 @@ fuzz: ## every fuzz target in turn; TIME=60 is the seconds for each
 
 clean: ## remove what was built and what the tests installed; no database and no volume is touched
 	$(CARGO) clean
-	rm -rf benches/peers/graphql-yoga/node_modules
+	rm -rf benches/peers/graphql-yoga/node_modules benches/peers/graphql-yoga-live/node_modules
 	rm -rf tests/node_modules tests/clients/node_modules tests/clients/.venv tests/browser/node_modules tests/long/node_modules graphiql/node_modules

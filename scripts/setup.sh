@@ -136,6 +136,7 @@ check_system() {
   major=$(node_major)
   [ "${major:-0}" -ge "$OLDEST_NODE" ] || missing+=(nodejs)
   have npm || missing+=(npm) # the demo's subscriber installs its Phoenix client with it
+  have psql || missing+=(postgresql-client) # scripts/simulate_*.sh
   [ "$mode" = test ] || [ "$mode" = test-long ] || return 0
   have curl || missing+=(curl) # one of the examples
   [ -n "${CHROMIUM:-}" ] || [ -n "$(browser)" ] || missing+=(chromium)
@@ -276,7 +277,10 @@ lint)
   check_rust_component clippy clippy
   check_cargo_command deny
   ;;
-bench) ensure_npm benches/peers/graphql-yoga ;;
+bench)
+  ensure_npm benches/peers/graphql-yoga
+  ensure_npm benches/peers/graphql-yoga-live
+  ;;
 fuzz) check_cargo_command fuzz ;;
 esac
 say "everything for $mode is there"
