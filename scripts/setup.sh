@@ -136,9 +136,9 @@ check_system() {
   major=$(node_major)
   [ "${major:-0}" -ge "$OLDEST_NODE" ] || missing+=(nodejs)
   have npm || missing+=(npm) # the demo's subscriber installs its Phoenix client with it
-  have psql || missing+=(postgresql-client) # scripts/simulate_*.sh
   [ "$mode" = test ] || [ "$mode" = test-long ] || return 0
   have curl || missing+=(curl) # one of the examples
+  have psql || missing+=(postgresql-client) # scripts/simulate_*.sh; Homebrew's needs brew link --force
   [ -n "${CHROMIUM:-}" ] || [ -n "$(browser)" ] || missing+=(chromium)
   [ -x "$VENV/bin/python" ] || python_makes_venvs || missing+=(python3 python3-venv)
 }
