@@ -198,11 +198,17 @@ fn routing(criterion: &mut Criterion) {
 /// The demo's auctions and bids, as the catalog tells of them.
 fn catalog() -> Catalog {
     let column = |number: i16, name: &str, kind: u32| json!({ "number": number, "name": name, "type": kind, "not_null": true, "comment": null });
+    let nothing = json!({ "tables": [], "calls": [], "more": false });
     let table = |oid: u32, name: &str, columns: &[serde_json::Value]| {
         json!({
-            "oid": oid, "row_type": oid + 2, "schema": "public", "name": name, "kind": "table", "logged": true,
-            "comment": null, "columns": columns, "primary_key": [1], "unique_keys": [], "reads": [],
-            "reads_more": false,
+            "oid": oid, "row_type": oid + 2, "schema": "public", "name": name, "kind": "table",
+            "comment": null, "columns": columns, "primary_key": [1], "unique_keys": [], "reads": nothing,
+        })
+    };
+    let source = |oid: u32, name: &str| {
+        json!({
+            "oid": oid, "schema": "public", "name": name, "sql": name, "kind": "table", "logged": true,
+            "partition": false, "columns": [], "heirs": [], "published": oid, "filtered": false, "policies": nothing,
         })
     };
     let kind = |oid: u32, name: &str, sql: &str| {
@@ -222,6 +228,9 @@ fn catalog() -> Catalog {
         }],
         "types": [kind(20, "int8", "bigint"), kind(23, "int4", "integer"), kind(25, "text", "text")],
         "functions": [],
+        "sources": [source(16_400, "auctions"), source(16_410, "bids")],
+        "called": [],
+        "publication": { "sql": "walcast", "lacks": [] },
     }))
     .unwrap()
 }

@@ -104,7 +104,6 @@ impl Progress {
 }
 
 /// The dispatcher's end of the queue.
-#[derive(Debug)]
 pub struct Dispatcher {
     items: mpsc::UnboundedReceiver<Item>,
     hub: Hub,

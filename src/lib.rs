@@ -4,7 +4,7 @@
 //! pure: no IO, no clock, no tokio. ARCHITECTURE.md holds the map and the invariants.
 //!
 //! - ground, words: [`lsn`], [`pgoutput`], [`change`]
-//! - first floor, decisions: [`topic`], [`channel`], [`graphql`], [`access`]
+//! - first floor, decisions: [`topic`], [`channel`], [`graphql`], [`live`], [`access`]
 //! - second floor, tasks: [`hub`], [`dispatch`], [`operations`], [`feeds`], [`readiness`]
 //! - edges, IO: [`postgres`], [`http`]
 //! - roof: [`server`], [`settings`], [`telemetry`], [`demo`]
@@ -16,6 +16,7 @@ pub mod dispatch;
 pub mod feeds;
 pub mod graphql;
 pub mod hub;
+pub mod live;
 pub mod lsn;
 pub mod operations;
 pub mod pgoutput;

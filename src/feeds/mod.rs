@@ -3,25 +3,77 @@
 //! [`Feeds`] is told of every transaction by the dispatcher, in stream order, and never makes it wait: it decides under a
 //! lock, and what is to be done then runs in tasks of its own.
 
+mod live;
+
 use std::sync::Arc;
+
+use futures_util::stream::BoxStream;
 
 use crate::change::Transaction;
 use crate::change::message::Sent;
+use crate::graphql::code;
+use crate::live::identifier::Identifier;
+use crate::operations::{Answer, Fault, Operations, Prepared, Refused};
+pub use live::LiveOptions;
+use live::LiveQueries;
 
-/// A handle; clones share it.
-#[derive(Clone, Debug, Default)]
-pub struct Feeds {}
+/// A handle; clones share it. Without operations there is nobody to feed.
+#[derive(Clone, Default)]
+pub struct Feeds {
+    live: Option<LiveQueries>,
+}
 
 impl Feeds {
+    /// Feeds for the results of `operations`. Must be called in a runtime, which then carries them out.
+    #[must_use]
+    pub fn new(operations: &Operations, options: LiveOptions) -> Self {
+        Self { live: Some(LiveQueries::new(operations.clone(), options)) }
+    }
+
     /// A transaction was decoded, or a piece of one.
-    pub fn transaction(&self, _transaction: &Arc<Transaction>) {}
+    pub fn transaction(&self, transaction: &Arc<Transaction>) {
+        if let Some(live) = &self.live {
+            live.transaction(transaction);
+        }
+    }
 
     /// A session of the slot begins: changes may have been missed.
-    pub fn begin(&self) {}
+    pub fn begin(&self) {
+        if let Some(live) = &self.live {
+            live.interrupt();
+        }
+    }
 
-    /// Live queries whose results have one of these resource identifiers run again.
-    pub fn invalidate(&self, _keys: &[String]) {}
+    /// Another schema is served, or what it means may have changed.
+    pub fn schema(&self) {
+        if let Some(live) = &self.live {
+            live.schema();
+        }
+    }
+
+    /// Live queries whose results have one of these resource identifiers run again. A text that is none is passed over.
+    pub fn invalidate(&self, keys: &[String]) {
+        if let Some(live) = &self.live {
+            let identifiers: Vec<Identifier> = keys.iter().filter_map(|key| key.parse().ok()).collect();
+            live.invalidate(&identifiers);
+        }
+    }
 
     /// Something was sent to a topic.
     pub fn send(&self, _sent: &Arc<Sent>) {}
+
+    /// The results of a live query. `last` is the id of the result that the client has already.
+    ///
+    /// # Errors
+    /// When there are too many.
+    pub fn live(
+        &self,
+        prepared: Prepared,
+        last: Option<&str>,
+    ) -> Result<BoxStream<'static, Answer>, Refused> {
+        match &self.live {
+            Some(live) => live.subscribe(prepared, last),
+            None => Err(Refused::new(Fault::Off, code::LIVE_OFF, "live queries are off on this server")),
+        }
+    }
 }

@@ -21,6 +21,96 @@ pub struct Catalog {
     /// Functions of the exposed schemas that the role may call; no trigger functions, no procedures, none that
     /// belong to an extension, none with polymorphic, OUT, TABLE or VARIADIC arguments.
     pub functions: Vec<Function>,
+    /// Every table that any of these may read, exposed or not, and what inherits from it.
+    pub sources: Vec<Source>,
+    /// Functions that are called by what may be read, and whose body is a text to Postgres.
+    pub called: Vec<Called>,
+    /// The publication that the slot is read through; `None` while there is none.
+    pub publication: Option<Publication>,
+}
+
+/// What a view, a function's body or a policy stands on.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct Reading {
+    /// Tables, by way of views and of functions with a `BEGIN ATOMIC` body.
+    pub tables: Vec<Oid>,
+    /// Functions in [`Catalog::called`], into which Postgres does not look.
+    pub calls: Vec<Oid>,
+    /// It depends on more than tables: the clock, chance, the session, Postgres' own catalog.
+    pub more: bool,
+}
+
+/// A function whose body is a text, so that only its comment can say what it reads.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct Called {
+    /// `pg_proc.oid`
+    pub oid: Oid,
+    /// Its schema.
+    pub schema: String,
+    /// Its name.
+    pub name: String,
+    /// What SQL calls it, quoted and qualified, with the types of its arguments.
+    pub sql: String,
+    /// `COMMENT ON`, whole.
+    pub comment: Option<String>,
+}
+
+/// A table as the slot and row-level security see it.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// `pg_class.oid`
+    pub oid: Oid,
+    /// Its schema.
+    pub schema: String,
+    /// Its name.
+    pub name: String,
+    /// What SQL calls it, quoted and qualified.
+    pub sql: String,
+    /// What it is.
+    pub kind: SourceKind,
+    /// Unlogged tables never reach a slot.
+    pub logged: bool,
+    /// It is a part of a partitioned table.
+    pub partition: bool,
+    /// Its columns' names.
+    pub columns: Vec<String>,
+    /// What inherits from it, partitions too, at any depth: reading it reads these.
+    pub heirs: Vec<Oid>,
+    /// As which relation its own rows are published: itself, or what it is a partition of.
+    pub published: Option<Oid>,
+    /// Rows are left out of the publication by a filter.
+    pub filtered: bool,
+    /// What its row-security policies stand on, as far as they bind those who read.
+    pub policies: Reading,
+}
+
+/// What a [`Source`] is (`pg_class.relkind`).
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum SourceKind {
+    /// A table with rows of its own.
+    Table,
+    /// A partitioned table; rows are in its partitions.
+    Partitioned,
+    /// A materialized view.
+    MaterializedView,
+    /// A foreign table.
+    ForeignTable,
+    /// A sequence.
+    Sequence,
+}
+
+/// A publication.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct Publication {
+    /// What SQL calls it, quoted.
+    pub sql: String,
+    /// The operations that it leaves out.
+    pub lacks: Vec<String>,
 }
 
 /// What a relation is (`pg_class.relkind`).
@@ -53,8 +143,6 @@ pub struct Relation {
     pub name: String,
     /// What it is.
     pub kind: RelationKind,
-    /// Unlogged and temporary tables never reach a slot.
-    pub logged: bool,
     /// `COMMENT ON`, whole, tags included.
     pub comment: Option<String>,
     /// The columns that the role may read, in order.
@@ -63,10 +151,8 @@ pub struct Relation {
     pub primary_key: Vec<i16>,
     /// Other unique keys that always hold: unique constraints and indexes without predicate or expression.
     pub unique_keys: Vec<Vec<i16>>,
-    /// Tables that a view reads, by way of other views too; empty for what is not a view.
-    pub reads: Vec<Oid>,
-    /// Functions that are not IMMUTABLE are called by a view, so that `reads` is not the whole truth.
-    pub reads_more: bool,
+    /// What a view stands on; nothing for what is not a view.
+    pub reads: Reading,
 }
 
 /// A column.
@@ -181,9 +267,8 @@ pub struct Function {
     pub returns_set: bool,
     /// `COMMENT ON`, whole.
     pub comment: Option<String>,
-    /// Tables that it reads, where Postgres knows that: SQL functions with a `BEGIN ATOMIC` body. `None` where the
-    /// body is a text to it.
-    pub reads: Option<Vec<Oid>>,
+    /// What it stands on; itself, where its body is a text to Postgres and it is not IMMUTABLE.
+    pub reads: Reading,
 }
 
 /// An argument of a function.

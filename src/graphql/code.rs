@@ -25,7 +25,11 @@ pub const UNAVAILABLE: &str = "Unavailable";
 pub const TIMEOUT: &str = "Timeout";
 /// GraphQL is not served here.
 pub const GRAPHQL_OFF: &str = "GraphqlOff";
-/// Live queries are not run.
+/// A live query depends on what changes do not tell.
+pub const LIVE_UNSEEN: &str = "LiveUnseen";
+/// Live queries cannot be followed here.
 pub const LIVE_OFF: &str = "LiveOff";
 /// A function returned null where its row type has none.
 pub const NULL_UNEXPECTED: &str = "NullUnexpected";
+/// As many live queries run as may.
+pub const TOO_MANY_LIVE: &str = "TooManyLive";

@@ -33,8 +33,23 @@ pub struct Model {
     pub mutation: IndexMap<String, FunctionId>,
     /// Object types by their name.
     pub types: HashMap<String, EntityId>,
+    /// Every table that anything offered may read, exposed or not.
+    pub coverage: HashMap<Oid, Coverage>,
     /// What could not be offered as it is, and why: names that met, labels that GraphQL cannot spell. For the log.
     pub remarks: Vec<String>,
+}
+
+/// What can be known of a table's changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Coverage {
+    /// `schema.table`
+    pub name: String,
+    /// The relations under which changes of its rows come through the slot: itself, its partitions or what it is a
+    /// partition of, and what inherits from it. Or why not all of them come, and what to do.
+    pub followed: Result<Vec<Oid>, String>,
+    /// Tables that its row-security policies read; their own guards are not among them. Or why that is not known, and
+    /// what to do.
+    pub guards: Result<Vec<Oid>, String>,
 }
 
 /// A field of `Query`.
@@ -65,8 +80,6 @@ pub struct Entity {
     pub relation: String,
     /// What the relation is.
     pub kind: RelationKind,
-    /// Unlogged tables never reach a slot.
-    pub logged: bool,
     /// The relation can be selected from and has a list (not for composite types and hidden relations).
     pub selectable: bool,
     /// All columns that the role may read, hidden ones too: keys may need them.
@@ -75,8 +88,8 @@ pub struct Entity {
     pub key: Vec<ColumnId>,
     /// What each field is, by its name, in the schema's order.
     pub fields: IndexMap<String, Field>,
-    /// Tables that a view reads; `None` where that is not known.
-    pub reads: Option<Vec<Oid>>,
+    /// Tables that a view reads, or why that is not known, and what to do.
+    pub reads: Result<Vec<Oid>, String>,
 }
 
 /// A column of an [`Entity`].
@@ -275,8 +288,8 @@ pub enum Reads {
     Nothing,
     /// Of these tables, rows that are bound to the argument row or any rows.
     Tables(Vec<Dependency>),
-    /// That is not known.
-    Unknown,
+    /// That is not known: why, and what to do.
+    Unknown(String),
 }
 
 /// One `depends_on`, or a table found in a function's body.

@@ -10,6 +10,7 @@ mod names;
 mod reads;
 mod relations;
 mod roots;
+mod sources;
 #[cfg(test)]
 mod tests;
 mod types;
@@ -33,6 +34,7 @@ pub fn model(catalog: &Catalog, names: &Names) -> Model {
     functions::add(&mut draft);
     relations::add_aggregates(&mut draft);
     roots::add_aggregates(&mut draft);
+    sources::add(&mut draft);
     draft.model
 }
 

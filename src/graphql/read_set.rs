@@ -5,10 +5,16 @@
 //! that was read, or it brings a row that belongs to a set that was read. What cannot be told from a change counts as
 //! touching.
 
+mod broad;
+
 use std::collections::BTreeSet;
 
 use apollo_compiler::response::JsonMap;
 use serde_json::Value;
+use thiserror::Error;
+
+pub use broad::broad;
+use broad::{Walk, any};
 
 use super::catalog::{Oid, RelationKind};
 use super::model::{ColumnId, Entity, Model, Reads};
@@ -29,15 +35,52 @@ pub struct ReadSet {
     pub opaque: BTreeSet<Opaque>,
 }
 
-/// Something whose changes the replication slot does not show, or that walcast cannot look into.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// Something whose changes the replication slot does not show, or that walcast cannot look into. Its words are for
+/// clients: they name it, and say what to do.
+#[derive(Clone, Debug, Error, PartialEq, Eq, PartialOrd, Ord)]
+#[error("{}", self.reason())]
 pub enum Opaque {
     /// A function that does not say what it reads.
-    Function(String),
-    /// A view that calls such functions.
-    View(String),
-    /// A materialized view, a foreign or an unlogged table.
-    Unseen(String),
+    Function {
+        /// `schema.name`
+        name: String,
+        /// A whole sentence, which names it.
+        reason: String,
+    },
+    /// A view that calls such functions, or that depends on the clock, chance or the session.
+    View {
+        /// `schema.name`
+        name: String,
+        /// A whole sentence, which names it.
+        reason: String,
+    },
+    /// A table that is not published as it should be; a materialized view, a foreign or an unlogged table.
+    Unseen {
+        /// `schema.name`
+        name: String,
+        /// A whole sentence, which names it.
+        reason: String,
+    },
+    /// A table with a row-security policy that calls such functions.
+    Policy {
+        /// `schema.name` of the table.
+        name: String,
+        /// A whole sentence, which names it.
+        reason: String,
+    },
+}
+
+impl Opaque {
+    /// What is wrong, and what to do.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::Function { reason, .. }
+            | Self::View { reason, .. }
+            | Self::Unseen { reason, .. }
+            | Self::Policy { reason, .. } => reason,
+        }
+    }
 }
 
 /// What was read of one table at one place.
@@ -100,20 +143,23 @@ pub enum Predicate {
     Elsewhere,
 }
 
-/// What the result of `plan` depends on; `keys` is the second column of its tracked statement.
+/// What the result of `plan` depends on; `keys` is the second column of its tracked statement. Tables that only
+/// policies read are there as a whole, since which rows a policy looked at is not known.
 ///
 /// # Errors
 /// When a variable does not fit, which the statement would not have survived.
 pub fn read_set(model: &Model, plan: &Plan, variables: &JsonMap, keys: &str) -> Result<ReadSet, PlanError> {
     let keys: Value = serde_json::from_str(keys).unwrap_or(Value::Null);
-    let mut reading = Reading { model, variables, set: ReadSet::default() };
+    let mut reading = Reading { model, variables, watches: Vec::new() };
     let mut below = keys.as_array().into_iter().flatten();
     for root in &plan.roots {
         let values: Vec<&Value> =
             if let Node::Rows(_) = root.node { below.next().into_iter().collect() } else { Vec::new() };
         reading.node(&root.node, &values, None)?;
     }
-    Ok(reading.set)
+    let walk = Walk::of(model, plan);
+    reading.watches.extend(walk.guards.iter().map(|guard| any(*guard)));
+    Ok(ReadSet { watches: reading.watches, opaque: walk.opaque })
 }
 
 /// Rows one level up: the columns of their identity, and the values of these.
@@ -141,7 +187,7 @@ fn text(value: &Value) -> Option<String> {
 struct Reading<'a> {
     model: &'a Model,
     variables: &'a JsonMap,
-    set: ReadSet,
+    watches: Vec<Watch>,
 }
 
 impl Reading<'_> {
@@ -227,27 +273,15 @@ impl Reading<'_> {
 
     fn call(&mut self, call: &Call, above: Option<&Above<'_>>) {
         let Some(function) = self.model.functions.get(call.function) else { return };
-        match &function.reads {
-            Reads::Nothing => {}
-            Reads::Unknown => {
-                self.set.opaque.insert(Opaque::Function(format!("{}.{}", function.schema, function.name)));
-            }
-            Reads::Tables(tables) => {
-                for table in tables {
-                    let columns: Vec<String> = table.on.iter().map(|(theirs, _)| theirs.clone()).collect();
-                    let bound = above
-                        .filter(|_| !columns.is_empty())
-                        .map(|above| (columns, above.values(table.on.iter().map(|(_, ours)| *ours))));
-                    self.set.watches.push(Watch {
-                        table: table.table,
-                        key: Vec::new(),
-                        rows: BTreeSet::new(),
-                        columns: None,
-                        members: Members { bound, conditions: Vec::new(), closed: false },
-                        extent: Extent::Any,
-                    });
-                }
-            }
+        let Reads::Tables(tables) = &function.reads else { return };
+        for table in tables {
+            let columns: Vec<String> = table.on.iter().map(|(theirs, _)| theirs.clone()).collect();
+            let bound = above
+                .filter(|_| !columns.is_empty())
+                .map(|above| (columns, above.values(table.on.iter().map(|(_, ours)| *ours))));
+            let mut watch = any(table.table);
+            watch.members.bound = bound;
+            self.watches.push(watch);
         }
     }
 
@@ -318,28 +352,14 @@ impl Reading<'_> {
         members: Members,
         extent: Extent,
     ) {
-        let name = || format!("{}.{}", entity.schema, entity.relation);
         match entity.kind {
             RelationKind::CompositeType => {}
-            RelationKind::Table if entity.logged => {
-                let key = names(entity, entity.key.iter().copied()).collect();
-                self.set.watches.push(Watch { table: entity.oid, key, rows, columns, members, extent });
+            RelationKind::View => {
+                self.watches.extend(entity.reads.iter().flatten().map(|table| any(*table)));
             }
-            RelationKind::View => match &entity.reads {
-                None => {
-                    self.set.opaque.insert(Opaque::View(name()));
-                }
-                Some(tables) => self.set.watches.extend(tables.iter().map(|table| Watch {
-                    table: *table,
-                    key: Vec::new(),
-                    rows: BTreeSet::new(),
-                    columns: None,
-                    members: Members::default(),
-                    extent: Extent::Any,
-                })),
-            },
             RelationKind::Table | RelationKind::MaterializedView | RelationKind::ForeignTable => {
-                self.set.opaque.insert(Opaque::Unseen(name()));
+                let key = names(entity, entity.key.iter().copied()).collect();
+                self.watches.push(Watch { table: entity.oid, key, rows, columns, members, extent });
             }
         }
     }

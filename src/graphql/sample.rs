@@ -1,7 +1,8 @@
 //! Small catalogs for tests, written as one would write the SQL.
 
 use super::catalog::{
-    Argument, Catalog, Column, ForeignKey, Function, Oid, Relation, RelationKind, Type, TypeKind, Volatility,
+    Argument, Called, Catalog, Column, ForeignKey, Function, Oid, Publication, Reading, Relation, RelationKind,
+    Source, SourceKind, Type, TypeKind, Volatility,
 };
 
 /// Built-in types: name, what SQL calls it, oid, and whether its values have an order and an `=`.
@@ -33,10 +34,18 @@ const BUILTIN: [(&str, &str, Oid, bool, bool); 23] = [
 
 /// A catalog that grows. Names are `schema.name`; types are built-in ones, or `schema.name`, with `[]` for
 /// arrays. What comes later may refer to what came before.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Sample {
     pub(crate) catalog: Catalog,
     next: Oid,
+}
+
+impl Default for Sample {
+    /// Nothing but a publication, of all tables.
+    fn default() -> Self {
+        let publication = Publication { sql: "walcast".to_owned(), lacks: Vec::new() };
+        Self { catalog: Catalog { publication: Some(publication), ..Catalog::default() }, next: 0 }
+    }
 }
 
 fn split(name: &str) -> (String, String) {
@@ -122,20 +131,37 @@ impl Sample {
             schema,
             name: local,
             kind,
-            logged: true,
             comment: None,
             columns,
             primary_key: Vec::new(),
             unique_keys: Vec::new(),
-            reads: Vec::new(),
-            reads_more: false,
+            reads: Reading::default(),
         });
         self
+    }
+
+    fn source(&mut self) {
+        let relation = self.catalog.relations.last().unwrap();
+        self.catalog.sources.push(Source {
+            oid: relation.oid,
+            schema: relation.schema.clone(),
+            name: relation.name.clone(),
+            sql: format!("{}.{}", relation.schema, relation.name),
+            kind: SourceKind::Table,
+            logged: true,
+            partition: false,
+            columns: relation.columns.iter().map(|column| column.name.clone()).collect(),
+            heirs: Vec::new(),
+            published: Some(relation.oid),
+            filtered: false,
+            policies: Reading::default(),
+        });
     }
 
     /// A table, its columns as `name type`, with `!` for NOT NULL. Its primary key is a column called `id`.
     pub(crate) fn table(&mut self, name: &str, columns: &[&str]) -> &mut Self {
         self.relation(name, RelationKind::Table, columns);
+        self.source();
         let table = self.catalog.relations.last_mut().unwrap();
         table.primary_key =
             table.columns.iter().filter(|column| column.name == "id").map(|column| column.number).collect();
@@ -144,9 +170,9 @@ impl Sample {
 
     /// A view of these tables.
     pub(crate) fn view(&mut self, name: &str, columns: &[&str], reads: &[&str]) -> &mut Self {
-        let reads = reads.iter().map(|table| self.find(table).oid).collect();
+        let tables = reads.iter().map(|table| self.find(table).oid).collect();
         self.relation(name, RelationKind::View, columns);
-        self.catalog.relations.last_mut().unwrap().reads = reads;
+        self.catalog.relations.last_mut().unwrap().reads = Reading { tables, ..Reading::default() };
         self
     }
 
@@ -210,18 +236,21 @@ impl Sample {
             .collect();
         let (returns, returns_set) = returns.strip_prefix("setof ").map_or((returns, false), |of| (of, true));
         let returns = (returns != "void").then(|| self.kind(returns));
-        let (oid, (schema, name)) = (self.oid(), split(name));
+        let (oid, (schema, local)) = (self.oid(), split(name));
+        let sql = name.to_owned();
+        let called = Called { oid, schema: schema.clone(), name: local.clone(), sql, comment: None };
+        self.catalog.called.push(called);
         self.catalog.functions.push(Function {
             oid,
             schema,
-            name,
+            name: local,
             volatility: Volatility::Stable,
             strict: false,
             arguments,
             returns,
             returns_set,
             comment: None,
-            reads: None,
+            reads: Reading { calls: vec![oid], ..Reading::default() },
         });
         self
     }

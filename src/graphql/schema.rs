@@ -1,5 +1,7 @@
 //! A schema that is served: the model, its text, and apollo's validated form of it.
 
+use std::sync::Arc;
+
 use apollo_compiler::collections::HashMap as ApolloMap;
 use apollo_compiler::schema::Implementers;
 use apollo_compiler::validation::Valid;
@@ -31,7 +33,7 @@ pub enum SchemaError {
 #[derive(Debug)]
 pub struct Schema {
     /// What the fields mean.
-    pub model: Model,
+    pub model: Arc<Model>,
     /// The schema in its definition language.
     pub sdl: String,
     /// The same, for validation and introspection.
@@ -62,6 +64,6 @@ impl Schema {
         let definitions = Definitions::parse_and_validate(&sdl, "schema.graphql")
             .map_err(|invalid| SchemaError::Invalid(invalid.errors.to_string()))?;
         let implementers = definitions.implementers_map();
-        Ok(Self { model, sdl, definitions, implementers })
+        Ok(Self { model: Arc::new(model), sdl, definitions, implementers })
     }
 }

@@ -1,7 +1,8 @@
 //! What the owner of a database says about its names: tags in comments, and the settings that say the same.
 //!
 //! A tag is a line of a comment: `@walcast name lot`, `@walcast omit`, or, for functions,
-//! `@walcast depends_on bids(auction_id = id), rates`. The other lines are the description.
+//! `@walcast depends_on bids(auction_id = id), rates` or `@walcast depends_on nothing`. The other lines are the
+//! description.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -17,8 +18,8 @@ pub struct Tags {
     pub name: Option<String>,
     /// `omit`: it is not offered.
     pub omit: bool,
-    /// `depends_on`: what a function reads.
-    pub depends_on: Vec<Source>,
+    /// `depends_on`: what a function reads; `nothing` is an empty list, `None` that it does not say.
+    pub depends_on: Option<Vec<Source>>,
     /// The comment without tags; `None` where nothing is left.
     pub description: Option<String>,
     /// What is wrong with tags, which count as not written.
@@ -49,7 +50,7 @@ pub enum TagError {
     #[error("omit stands alone, not before {0:?}")]
     Omit(String),
     /// `depends_on` that is not a list of tables.
-    #[error("depends_on takes tables such as bids(auction_id = id), rates; not {0:?}")]
+    #[error("depends_on takes tables such as bids(auction_id = id), rates, or the word nothing; not {0:?}")]
     DependsOn(String),
 }
 
@@ -85,7 +86,11 @@ impl Tags {
             "omit" => return Err(TagError::Omit(rest.to_owned())),
             "depends_on" => {
                 let wrong = || TagError::DependsOn(rest.to_owned());
-                self.depends_on.extend(sources(&mut Scan(rest)).ok_or_else(wrong)?);
+                // A table of this name is written in quotes.
+                let nothing = rest.eq_ignore_ascii_case("nothing");
+                let read =
+                    if nothing { Vec::new() } else { sources(&mut Scan(rest)).ok_or_else(wrong)? };
+                self.depends_on.get_or_insert_default().extend(read);
             }
             _ => return Err(TagError::Unknown(word.to_owned())),
         }
@@ -298,13 +303,21 @@ mod tests {
         );
         assert_eq!(
             tags.depends_on,
-            [
+            Some(vec![
                 source(None, "bids", &[("auction_id", "id")]),
                 source(Some("shop"), "rates", &[]),
                 source(None, "My \"Table", &[("a", "b"), ("C d", "e")]),
-            ]
+            ])
         );
         assert!(tags.faults.is_empty());
+    }
+
+    #[test]
+    fn a_function_may_say_that_it_reads_nothing() {
+        assert_eq!(Tags::parse("says little").depends_on, None);
+        assert_eq!(Tags::parse("@walcast depends_on Nothing").depends_on, Some(Vec::new()));
+        let table = Tags::parse("@walcast depends_on \"nothing\"").depends_on;
+        assert_eq!(table, Some(vec![source(None, "nothing", &[])]));
     }
 
     #[test]

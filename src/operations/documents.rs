@@ -1,7 +1,7 @@
 //! Documents that were seen before: parsed, validated, and planned for the shapes of variables that came with them.
 
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use apollo_compiler::ExecutableDocument;
 use apollo_compiler::parser::Parser;
@@ -9,9 +9,10 @@ use apollo_compiler::response::{GraphQLError, JsonMap};
 use apollo_compiler::validation::{DiagnosticList, Valid};
 use lru::LruCache;
 
+use crate::graphql::model::Model;
 use crate::graphql::plan::{Plan, Shape};
 use crate::graphql::schema::Schema;
-use crate::graphql::sql::Script;
+use crate::graphql::sql::{self, Script, Statement};
 
 /// The most documents kept; each is at most as long as a request may be.
 const DOCUMENTS: NonZeroUsize = nonzero(1000);
@@ -38,6 +39,22 @@ const fn nonzero(number: usize) -> NonZeroUsize {
 pub(super) struct Compiled {
     pub(super) plan: Plan,
     pub(super) script: Script,
+    tracked: OnceLock<Option<Statement>>,
+}
+
+impl Compiled {
+    pub(super) const fn new(plan: Plan, script: Script) -> Self {
+        Self { plan, script, tracked: OnceLock::new() }
+    }
+
+    /// The statement of a query that also tells what was read.
+    pub(super) fn tracked(&self, model: &Model, rows: u32) -> Option<&Statement> {
+        let write = || match sql::write(model, &self.plan, rows, true) {
+            Script::Query(statement) => Some(statement),
+            Script::Mutation(_) => None,
+        };
+        self.tracked.get_or_init(write).as_ref()
+    }
 }
 
 /// A valid document.
@@ -87,12 +104,14 @@ impl Document {
 #[derive(Debug)]
 pub(super) struct Serving {
     pub(super) schema: Arc<Schema>,
+    /// Whether live queries are sound here, or why they are not.
+    pub(super) live: Result<(), String>,
     documents: Mutex<LruCache<String, Arc<Document>>>,
 }
 
 impl Serving {
-    pub(super) fn new(schema: Arc<Schema>) -> Self {
-        Self { schema, documents: Mutex::new(LruCache::new(DOCUMENTS)) }
+    pub(super) fn new(schema: Arc<Schema>, live: Result<(), String>) -> Self {
+        Self { schema, live, documents: Mutex::new(LruCache::new(DOCUMENTS)) }
     }
 
     /// A document by its text, or what is wrong with it.

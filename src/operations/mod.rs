@@ -4,10 +4,11 @@
 //! choose its form from the document; [`Operations::run`] does the rest. The database is behind [`Database`].
 
 mod documents;
+mod live;
 mod running;
 
 use std::pin::Pin;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, OnceLock, RwLock};
 
 use apollo_compiler::Node;
 use apollo_compiler::executable::{Operation, OperationType};
@@ -24,6 +25,7 @@ use crate::graphql::plan::{self, Limits, PlanError};
 use crate::graphql::schema::Schema;
 use crate::graphql::sql;
 use documents::{Compiled, Document, Serving};
+pub use live::{Live, Refreshed, Shared};
 
 /// On whose behalf an operation runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -35,7 +37,7 @@ pub struct Identity {
 }
 
 /// What a client asks for.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Request {
     /// The document's text, looked up already where it is a persisted one.
     pub document: String,
@@ -72,12 +74,31 @@ pub struct Refused {
 }
 
 /// An executed operation: a response with `data`, which may be null, and perhaps `errors`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Answer {
     /// The response, one JSON object.
     pub body: Bytes,
     /// The database cannot be had at present (`data` is null); a plain HTTP answer is a 503.
     pub unavailable: bool,
+    /// What the same result of others shares with it.
+    pub shared: Option<Arc<SharedResult>>,
+}
+
+/// One result of a live query, for all its subscribers.
+#[derive(Debug, Default)]
+pub struct SharedResult {
+    /// What a client sends back to say what it has: the newest change that the result contains, and its hash.
+    pub id: String,
+    /// The event, once it was written.
+    pub event: OnceLock<Bytes>,
+}
+
+impl Answer {
+    /// The response of a request that was refused.
+    #[must_use]
+    pub const fn of(body: Bytes) -> Self {
+        Self { body, unavailable: false, shared: None }
+    }
 }
 
 /// What kind an operation is.
@@ -101,6 +122,7 @@ pub struct Prepared {
     compiled: Arc<Compiled>,
     variables: Valid<JsonMap>,
     identity: Identity,
+    live: Option<Live>,
 }
 
 impl Prepared {
@@ -125,7 +147,7 @@ impl Prepared {
 }
 
 /// A parameter of a statement.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Parameter {
     /// A text, or NULL. Every parameter of ours is declared as text; the statement casts it.
     Text(Option<String>),
@@ -199,9 +221,9 @@ impl Operations {
         Self { served: Arc::new(RwLock::new(Err(none))), database, limits, stale }
     }
 
-    /// From now on this schema.
-    pub fn serve(&self, served: Served) {
-        let serving = served.map(|schema| Arc::new(Serving::new(schema)));
+    /// From now on this schema; `live` says whether changes tell all that happens to its rows, or why they do not.
+    pub fn serve(&self, served: Served, live: Result<(), String>) {
+        let serving = served.map(|schema| Arc::new(Serving::new(schema, live)));
         *self.served.write().unwrap_or_else(std::sync::PoisonError::into_inner) = serving;
     }
 
@@ -240,18 +262,22 @@ impl Operations {
             .map_err(|error| refuse(Fault::OperationName, &error))?;
         let variables = coerce_variable_values(&schema.definitions, operation, &request.variables)
             .map_err(|error| refuse(Fault::Variables, &error))?;
+        let live = match operation.operation_type {
+            OperationType::Query => live::asked(&document.parsed, operation, &variables)?
+                .map(|throttle| Live { throttle, request: request.clone() }),
+            OperationType::Mutation | OperationType::Subscription => None,
+        };
         let kind = match operation.operation_type {
-            OperationType::Query if is_live(operation, &variables) => Kind::Live,
+            OperationType::Query if live.is_some() => Kind::Live,
             OperationType::Query => Kind::Query,
             OperationType::Mutation => Kind::Mutation,
             OperationType::Subscription => Kind::Subscription,
         };
-        if kind == Kind::Live {
-            let words = "this server does not run live queries; leave `@live` out";
-            return Err(Refused::new(Fault::Validation, code::LIVE_OFF, words));
-        }
         let compiled = self.compiled(&schema, &document, operation, &variables)?;
-        Ok(Prepared { kind, schema, compiled, variables, identity: request.identity })
+        if kind == Kind::Live {
+            Self::followed(&serving, &compiled)?;
+        }
+        Ok(Prepared { kind, schema, compiled, variables, identity: request.identity, live })
     }
 
     fn compiled(
@@ -287,25 +313,12 @@ impl Operations {
             plan::plan(&schema.model, parsed, operation, variables, self.limits, &introspected)
                 .map_err(|error| Refused::with(Fault::Validation, &[planning(&error)]))?;
         let script = sql::write(&schema.model, &plan, self.limits.rows, false);
-        let compiled = Arc::new(Compiled { plan, script });
+        let compiled = Arc::new(Compiled::new(plan, script));
         // The answer of `__type(name: $name)` is part of the plan.
         if !introspects {
             document.keep(operation, variables, &shape, &compiled);
         }
         Ok(compiled)
-    }
-}
-
-/// `@live`, unless its `if` is false; the default counts for a variable without a value, too.
-fn is_live(operation: &Operation, variables: &JsonMap) -> bool {
-    let Some(live) = operation.directives.get("live") else { return false };
-    match live.specified_argument_by_name("if").map(AsRef::as_ref) {
-        Some(apollo_compiler::ast::Value::Boolean(live)) => *live,
-        Some(apollo_compiler::ast::Value::Variable(name)) => variables
-            .get(name.as_str())
-            .and_then(apollo_compiler::response::JsonValue::as_bool)
-            .unwrap_or(true),
-        _ => true,
     }
 }
 
@@ -324,7 +337,9 @@ fn planning(error: &PlanError) -> GraphQLError {
 }
 
 impl Refused {
-    fn new(fault: Fault, code: &str, message: &str) -> Self {
+    /// A refusal with one error.
+    #[must_use]
+    pub fn new(fault: Fault, code: &str, message: &str) -> Self {
         let mut error = GraphQLError::new(message, None, &Arc::default());
         error.extensions.insert("code", code.into());
         Self::with(fault, &[error])

@@ -123,7 +123,7 @@ fn known(roots: &[Root]) -> Option<String> {
     Some(data)
 }
 
-fn step(prepared: &Prepared, statement: &Statement, selects: bool) -> Result<Step, PlanError> {
+pub(super) fn step(prepared: &Prepared, statement: &Statement, selects: bool) -> Result<Step, PlanError> {
     let enums = &prepared.schema.model.enums;
     let bind = |operand: &Operand| operand.bind(&prepared.variables, enums).map(Parameter::Text);
     let bound: Result<Vec<_>, _> = statement.operands.iter().map(bind).collect();
@@ -141,14 +141,14 @@ fn answered(data: &str, errors: &[FieldError]) -> Answer {
         body.extend(serde_json::to_vec(errors).unwrap_or_default());
     }
     body.push(b'}');
-    Answer { body: Bytes::from(body), unavailable: false }
+    Answer::of(Bytes::from(body))
 }
 
 fn failed(errors: &[FieldError], unavailable: bool) -> Answer {
     Answer { unavailable, ..answered("null", errors) }
 }
 
-fn unfit(error: &PlanError, root: &Root) -> FieldError {
+pub(super) fn unfit(error: &PlanError, root: &Root) -> FieldError {
     FieldError {
         message: error.to_string(),
         path: vec![Segment::Key(Arc::clone(&root.key))],
@@ -156,9 +156,38 @@ fn unfit(error: &PlanError, root: &Root) -> FieldError {
     }
 }
 
+/// SQLSTATEs of errors that may pass without any change: of connections, of conflicts between transactions, of resources,
+/// and of an operator's intervention (Appendix A of the Postgres manual).
+const PASSING: [&str; 4] = ["08", "40", "53", "57"];
+
+/// A statement that the database did not carry out.
+#[derive(Debug, Default)]
+pub(super) struct Failure {
+    pub(super) errors: Vec<FieldError>,
+    /// The database cannot be had at present.
+    pub(super) unavailable: bool,
+    /// It may go away by itself.
+    pub(super) passing: bool,
+}
+
 impl Operations {
-    /// An error of the database; `at` knows the root field of a step.
+    /// The response to an error of the database; `at` knows the root field of a step.
     fn refused(&self, error: DatabaseError, roots: &[Root], at: impl Fn(usize) -> Option<usize>) -> Answer {
+        let failure = self.failure(error, roots, at);
+        failed(&failure.errors, failure.unavailable)
+    }
+
+    /// An error of the database in GraphQL's words.
+    pub(super) fn failure(
+        &self,
+        error: DatabaseError,
+        roots: &[Root],
+        at: impl Fn(usize) -> Option<usize>,
+    ) -> Failure {
+        let passing = match &error {
+            DatabaseError::Unavailable(_) | DatabaseError::Timeout => true,
+            DatabaseError::Refused { code, .. } => PASSING.iter().any(|class| code.starts_with(class)),
+        };
         let (message, code, hint, step, unavailable) = match error {
             DatabaseError::Unavailable(reason) => (reason, code::UNAVAILABLE.to_owned(), None, None, true),
             DatabaseError::Timeout => {
@@ -175,6 +204,7 @@ impl Operations {
         };
         let root = step.and_then(at).and_then(|place| roots.get(place));
         let path = root.map(|root| Segment::Key(Arc::clone(&root.key))).into_iter().collect();
-        failed(&[FieldError { message, path, extensions: Extensions { code, hint } }], unavailable)
+        let error = FieldError { message, path, extensions: Extensions { code, hint } };
+        Failure { errors: vec![error], unavailable, passing }
     }
 }

@@ -6,6 +6,7 @@ use tokio::sync::{Notify, watch};
 use tokio_postgres::Config;
 
 use super::ServerError;
+use crate::feeds::{Feeds, LiveOptions};
 use crate::graphql::catalog::Catalog;
 use crate::graphql::plan::Limits;
 use crate::graphql::schema::Schema;
@@ -27,7 +28,7 @@ pub(super) fn start(
     database: &Config,
     followed: Session,
     stopped: watch::Receiver<bool>,
-) -> Result<Option<Arc<GraphQl>>, ServerError> {
+) -> Result<Option<(Arc<GraphQl>, Feeds)>, ServerError> {
     let own = &settings.graphql;
     if !own.enabled {
         return Ok(None);
@@ -59,9 +60,17 @@ pub(super) fn start(
     let operations = Operations::new(Arc::new(pool), limits, Arc::clone(&stale));
     let loopback = settings.listen.ip().to_canonical().is_loopback();
     let watch = SchemaWatch::new(asked, own.role.as_deref(), followed, own.schemas.clone(), loopback, stale);
-    let serving = operations.clone();
-    tokio::spawn(watch.run(move |sight| tell(&serving, &names, sight)));
-    Ok(Some(Arc::new(GraphQl::new(operations, Identity::default(), documents, stopped))))
+    let options = LiveOptions {
+        // Half of the connections are left to those who ask.
+        runs: own.connections.div_ceil(2),
+        streams: own.live_streams,
+        explains: own.live_extensions,
+    };
+    let feeds = Feeds::new(&operations, options);
+    let (serving, fed) = (operations.clone(), feeds.clone());
+    tokio::spawn(watch.run(move |sight| tell(&serving, &fed, &names, sight)));
+    let endpoint = GraphQl::new(operations, feeds.clone(), Identity::default(), documents, stopped);
+    Ok(Some((Arc::new(endpoint), feeds)))
 }
 
 /// The schema that would be served, read once.
@@ -90,24 +99,26 @@ fn names(settings: &settings::GraphQl) -> Result<Names, ServerError> {
     })
 }
 
-fn tell(operations: &Operations, names: &Names, sight: Sight) {
+fn tell(operations: &Operations, feeds: &Feeds, names: &Names, sight: Sight) {
     match sight {
         Sight::Catalog { catalog, live } => {
-            if let Err(reason) = live {
-                tracing::warn!(%reason, "live queries would not be sound here");
+            if let Err(reason) = &live {
+                tracing::warn!(%reason, "live queries are refused");
             }
-            operations.serve(served(&catalog, names));
+            operations.serve(served(&catalog, names), live);
+            feeds.schema();
         }
         Sight::Forbidden(reason) => {
             tracing::error!("{reason}");
             // The reason names roles: for the operator.
-            operations.serve(Err((Fault::Off, OFF.to_owned())));
+            operations.serve(Err((Fault::Off, OFF.to_owned())), Ok(()));
+            feeds.schema();
         }
         // A schema that was read before may hold still; without one, who asks is told so.
         Sight::Unreachable(_) => {
             if operations.served().is_err() {
                 let message = "the schema cannot be read from the database; the server's log says why";
-                operations.serve(Err((Fault::Unavailable, message.to_owned())));
+                operations.serve(Err((Fault::Unavailable, message.to_owned())), Ok(()));
             }
         }
     }

@@ -16,7 +16,6 @@ use tokio_postgres::Config;
 
 use crate::channel;
 use crate::dispatch::Dispatcher;
-use crate::feeds::Feeds;
 use crate::graphql::schema::SchemaError;
 use crate::http::{self, App, Console, Listed, Listing, Writer};
 use crate::hub::{Hub, Rules};
@@ -102,16 +101,17 @@ impl Server {
         let shards = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let hub = Hub::start(shards, rules(settings), &gate).map_err(ServerError::Threads)?;
         let drain = settings.shutdown.drain;
-        let feeds = Feeds::default();
-        let (dispatcher, inlet, watches) = Dispatcher::new(hub.clone(), feeds.clone(), drain);
+        let session = Session::new(database, "walcast-sql");
+        let (stop, stopped) = watch::channel(false);
+        let graphql = graphql::start(settings, database, session.clone(), stopped.clone())?;
+        let (graphql, feeds) = graphql.unzip();
+        let (dispatcher, inlet, watches) = Dispatcher::new(hub.clone(), feeds.unwrap_or_default(), drain);
         tokio::spawn(dispatcher.run());
 
-        let session = Session::new(database, "walcast-sql");
         let publication = settings.replication.publication.clone();
         let readiness = watches.readiness.clone();
         tokio::spawn(Gate::new(session.clone(), &publication, readiness.clone()).run(questions));
 
-        let (stop, stopped) = watch::channel(false);
         let source = Source {
             slot: settings.replication.slot.clone(),
             publication: publication.clone(),
@@ -128,7 +128,6 @@ impl Server {
             watches,
             stopped.clone(),
         );
-        let graphql = graphql::start(settings, database, session.clone(), stopped.clone())?;
         let app = App {
             hub: hub.clone(),
             readiness: readiness.clone(),

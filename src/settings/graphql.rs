@@ -37,6 +37,10 @@ pub struct GraphQl {
     pub introspection: bool,
     /// Whether the page `/graphiql` is served.
     pub graphiql: bool,
+    /// Most streams of live queries at once.
+    pub live_streams: usize,
+    /// Whether live results tell what they depend on and what made them.
+    pub live_extensions: bool,
     /// A JSON file with persisted documents: an object from the document's id to its text.
     pub documents: Option<PathBuf>,
     /// Whether no other documents are served.
@@ -76,6 +80,8 @@ impl GraphQl {
             rows: reading.usize(&table::ROWS),
             introspection: reading.flag(&table::INTROSPECTION),
             graphiql: reading.flag(&table::GRAPHIQL),
+            live_streams: reading.usize(&table::LIVE_STREAMS),
+            live_extensions: reading.flag(&table::LIVE_EXTENSIONS),
             documents: reading.optional(&table::DOCUMENTS).map(PathBuf::from),
             documents_only: reading.flag(&table::DOCUMENTS_ONLY),
             names: names(reading),

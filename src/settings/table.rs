@@ -113,6 +113,12 @@ pub(super) const COST: Setting = number("graphql.cost", "2000", 1, 1_000_000, "f
 pub(super) const ROWS: Setting = number("graphql.rows", "1000", 1, 1_000_000, "rows");
 pub(super) const INTROSPECTION: Setting = text("graphql.introspection", Rule::Flag, "true");
 pub(super) const GRAPHIQL: Setting = text("graphql.graphiql", Rule::Flag, "true");
+pub(super) const LIVE_STREAMS: Setting = number("graphql.live_streams", "16384", 0, 1_000_000, "streams");
+pub(super) const LIVE_EXTENSIONS: Setting = Setting {
+    key: "graphql.live_extensions",
+    rule: Rule::Flag,
+    fallback: Fallback::PerMode { serve: "false", demo: "true" },
+};
 pub(super) const DOCUMENTS: Setting = unset("graphql.documents", Rule::File);
 pub(super) const DOCUMENTS_ONLY: Setting = text("graphql.documents_only", Rule::Flag, "false");
 pub(super) const RENAMINGS: Setting = unset("graphql.names", Rule::Renamings);
@@ -132,7 +138,7 @@ pub(super) const LOG_FILTER: Setting = text("log.filter", Rule::Directives, "inf
 pub(super) const DRAIN: Setting = number("shutdown.drain_seconds", "10", 0, 600, "seconds");
 
 /// Every setting, in the order of the documentation.
-pub(super) const TABLE: [Setting; 40] = [
+pub(super) const TABLE: [Setting; 42] = [
     DATABASE_URL,
     LISTEN,
     SLOT,
@@ -155,6 +161,8 @@ pub(super) const TABLE: [Setting; 40] = [
     ROWS,
     INTROSPECTION,
     GRAPHIQL,
+    LIVE_STREAMS,
+    LIVE_EXTENSIONS,
     DOCUMENTS,
     DOCUMENTS_ONLY,
     RENAMINGS,

@@ -45,6 +45,8 @@ mod graphql_values;
 mod graphql_watch;
 mod http;
 mod limits;
+mod live;
+mod live_queries;
 mod positions;
 mod reader_cursors;
 mod reader_ddl;

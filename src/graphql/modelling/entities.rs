@@ -4,10 +4,10 @@ use std::collections::{HashMap, HashSet};
 
 use indexmap::IndexMap;
 
-use super::Draft;
 use super::names::{of_column, of_relation};
 use super::types::{self, Types};
-use crate::graphql::catalog::{self, Catalog, Oid, Relation, RelationKind};
+use super::{Draft, sources};
+use crate::graphql::catalog::{self, Catalog, Relation, RelationKind};
 use crate::graphql::model::{Column, Entity, EntityId, Field};
 use crate::graphql::naming;
 use crate::graphql::tags::{Names, Tags};
@@ -114,6 +114,8 @@ fn type_name(draft: &mut Draft<'_>, id: EntityId, wanted: &[String]) -> Option<S
 
 fn add_entity(draft: &mut Draft<'_>, relation: &Relation, name: String, description: Option<String>) {
     let identifying = identifying(draft.catalog, relation);
+    let reads = sources::tables(draft.catalog, draft.names, &relation.reads)
+        .map_err(|fault| format!("the view {}.{} {fault}", relation.schema, relation.name));
     let mut entity = Entity {
         name,
         description,
@@ -121,12 +123,11 @@ fn add_entity(draft: &mut Draft<'_>, relation: &Relation, name: String, descript
         schema: relation.schema.clone(),
         relation: relation.name.clone(),
         kind: relation.kind,
-        logged: relation.logged,
         selectable: is_selectable(relation),
         columns: Vec::new(),
         key: Vec::new(),
         fields: IndexMap::new(),
-        reads: (!relation.reads_more).then(|| relation.reads.clone()),
+        reads,
     };
     let mut shown = Vec::new();
     for column in &relation.columns {
@@ -165,12 +166,4 @@ fn shown_as(tags: &Tags, column: &catalog::Column) -> Option<String> {
 fn identifying(catalog: &Catalog, relation: &Relation) -> HashSet<i16> {
     let keys = catalog.foreign_keys.iter().filter(|key| key.relation == relation.oid);
     relation.primary_key.iter().chain(keys.flat_map(|key| &key.columns)).copied().collect()
-}
-
-/// Tables behind a relation, for the read-sets of functions; `None` where that is not known.
-pub(super) fn tables(catalog: &Catalog, oid: Oid) -> Option<Vec<Oid>> {
-    match catalog.relations.iter().find(|relation| relation.oid == oid) {
-        Some(view) if view.kind == RelationKind::View => (!view.reads_more).then(|| view.reads.clone()),
-        _ => Some(vec![oid]),
-    }
 }

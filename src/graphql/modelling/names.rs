@@ -68,7 +68,7 @@ pub(super) fn check(draft: &mut Draft<'_>) {
         for fault in tags.faults {
             draft.remark(format!("a tag in the comment on {place} is ignored: {fault}"));
         }
-        if !tags.depends_on.is_empty() && !matches!(place, Place::Function(..)) {
+        if tags.depends_on.is_some() && !matches!(place, Place::Function(..)) {
             draft.remark(format!("a tag in the comment on {place} is ignored: depends_on is for functions"));
         }
     }

@@ -23,6 +23,7 @@ use futures_util::stream::{self, BoxStream};
 use thiserror::Error;
 use tokio::sync::watch;
 
+use crate::feeds::Feeds;
 use crate::graphql::negotiation::{Accept, Form, Json, OFFERED, Results};
 use crate::operations::{Answer, Fault, Identity, Kind, Operations, Prepared, Refused, Request};
 pub use documents::{Documents, DocumentsError};
@@ -37,6 +38,7 @@ const RETRY_AFTER: &str = "5";
 /// The GraphQL endpoint.
 pub struct GraphQl {
     operations: Operations,
+    feeds: Feeds,
     identity: Identity,
     documents: Documents,
     stop: watch::Receiver<bool>,
@@ -56,11 +58,12 @@ impl GraphQl {
     #[must_use]
     pub fn new(
         operations: Operations,
+        feeds: Feeds,
         identity: Identity,
         documents: Documents,
         stop: watch::Receiver<bool>,
     ) -> Self {
-        Self { operations, identity, documents, stop, streams: Streams::default() }
+        Self { operations, feeds, identity, documents, stop, streams: Streams::default() }
     }
 
     /// Parses and checks an operation.
@@ -71,17 +74,31 @@ impl GraphQl {
         Ok(self.operations.prepare(request)?)
     }
 
-    /// Carries an operation out, as far as its results are asked for.
-    fn answers(&self, prepared: Prepared) -> Answers {
-        let results = results(prepared.kind());
-        let operations = self.operations.clone();
-        let answers = stream::once(async move { Ok(operations.run(&prepared).await) }).boxed();
-        match results {
+    /// Carries an operation out, as far as its results are asked for. `last` is the id of the result that the client of a
+    /// live query has already.
+    fn answers(&self, prepared: Prepared, last: Option<&str>) -> Answers {
+        match prepared.kind() {
             // What a mutation has done must be told, so one result is waited for.
-            Results::One => answers,
-            Results::Many => until(self.stop.clone(), answers),
+            Kind::Query | Kind::Mutation => {
+                let operations = self.operations.clone();
+                stream::once(async move { Ok(operations.run(&prepared).await) }).boxed()
+            }
+            Kind::Live => match self.feeds.live(prepared, last) {
+                Ok(answers) => until(self.stop.clone(), answers.map(Ok).boxed()),
+                Err(refused) => told(refused.body),
+            },
+            Kind::Subscription => {
+                let operations = self.operations.clone();
+                let answers = stream::once(async move { Ok(operations.run(&prepared).await) }).boxed();
+                until(self.stop.clone(), answers)
+            }
         }
     }
+}
+
+/// One result, and the end.
+fn told(body: Bytes) -> Answers {
+    stream::iter([Ok(Answer::of(body))]).boxed()
 }
 
 /// These results, until the server stops.
@@ -163,14 +180,23 @@ async fn answer(
     let accept = Accept::parse(request::joined(headers, &header::ACCEPT).as_deref());
     let prepared = parameters.map_err(Refusal::from).and_then(|parameters| graphql.prepare(parameters));
     let mut response = match prepared {
-        Ok(prepared) => carry_out(graphql, method, &accept, prepared).await,
+        Ok(prepared) => {
+            let last = headers.get("last-event-id").and_then(|last| last.to_str().ok());
+            carry_out(graphql, method, &accept, last, prepared).await
+        }
         Err(refusal) => refuse(&accept, refusal),
     };
     response.headers_mut().append(header::VARY, HeaderValue::from_static("Accept"));
     response
 }
 
-async fn carry_out(graphql: &GraphQl, method: &Method, accept: &Accept, prepared: Prepared) -> Response {
+async fn carry_out(
+    graphql: &GraphQl,
+    method: &Method,
+    accept: &Accept,
+    last: Option<&str>,
+    prepared: Prepared,
+) -> Response {
     // Links and images make GETs without being asked (GraphQL-over-HTTP draft, "GET").
     if prepared.kind() == Kind::Mutation && method == Method::GET {
         let problem = Problem::new(
@@ -189,8 +215,8 @@ async fn carry_out(graphql: &GraphQl, method: &Method, accept: &Accept, prepared
                 plain(StatusCode::OK, kind, answer.body)
             }
         }
-        Some(Form::EventStream) => sse::response(graphql.answers(prepared)),
-        Some(Form::Multipart) => multipart::response(graphql.answers(prepared)),
+        Some(Form::EventStream) => sse::response(graphql.answers(prepared, last)),
+        Some(Form::Multipart) => multipart::response(graphql.answers(prepared, None)),
         None => not_acceptable(),
     }
 }
@@ -215,7 +241,6 @@ fn refuse(accept: &Accept, refusal: Refusal) -> Response {
         }
         Refusal::Request(problem) => (problem.status, problem.body()),
     };
-    let told = |body| stream::iter([Ok(Answer { body, unavailable: false })]).boxed();
     match accept.form(Results::One) {
         Some(Form::Json(kind)) => plain(status, kind, body),
         Some(Form::EventStream) => sse::response(told(body)),

@@ -244,7 +244,7 @@ fn start(
                 id: free.key().clone(),
                 queue: queue.clone(),
             };
-            free.insert(tasks.spawn(running.run(graphql.answers(prepared))));
+            free.insert(tasks.spawn(running.run(graphql.answers(prepared, None))));
             Ok(())
         }
     }

@@ -11,6 +11,7 @@ use futures_util::{Stream, StreamExt, stream};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::{Answers, Stopped};
+use crate::operations::Answer;
 
 /// How often something is sent on an idle stream, so that proxies do not take it for dead.
 const BEAT: Duration = Duration::from_secs(12);
@@ -22,7 +23,14 @@ const COMPLETE: Bytes = Bytes::from_static(b"event: complete\ndata:\n\n");
 
 /// A stream of one operation's results.
 pub(super) fn response(answers: Answers) -> Response {
-    let results = answers.map(|answer| Ok(next(&[&answer?.body])));
+    let results = answers.map(|answer| {
+        let Answer { body, shared, .. } = answer?;
+        // All subscribers of a live query get the same bytes.
+        Ok(match shared {
+            Some(shared) => shared.event.get_or_init(|| next(Some(&shared.id), &[&body])).clone(),
+            None => next(None, &[&body]),
+        })
+    });
     body(results.chain(stream::iter([Ok(COMPLETE)])))
 }
 
@@ -49,7 +57,7 @@ pub(super) fn body(events: impl Stream<Item = Result<Bytes, Stopped>> + Send + '
 
 /// A result, of one operation among others where `id` is its identifier as JSON.
 pub(super) fn next_of(id: &str, result: &[u8]) -> Bytes {
-    next(&[b"{\"id\":", id.as_bytes(), b",\"payload\":", result, b"}"])
+    next(None, &[b"{\"id\":", id.as_bytes(), b",\"payload\":", result, b"}"])
 }
 
 /// The end of one operation among others.
@@ -57,11 +65,14 @@ pub(super) fn complete_of(id: &str) -> Bytes {
     format!("event: complete\ndata: {{\"id\":{id}}}\n\n").into()
 }
 
-fn next(pieces: &[&[u8]]) -> Bytes {
+/// An event; with an id, a client that connects again sends it as `Last-Event-ID` (HTML standard, "Server-sent events").
+fn next(id: Option<&str>, pieces: &[&[u8]]) -> Bytes {
     const BEFORE: &[u8] = b"event: next\ndata: ";
     const AFTER: &[u8] = b"\n\n";
     let length = pieces.iter().map(|piece| piece.len()).sum::<usize>();
-    let mut event = BytesMut::with_capacity(BEFORE.len() + length + AFTER.len());
+    let id = id.map(|id| format!("id: {id}\n")).unwrap_or_default();
+    let mut event = BytesMut::with_capacity(id.len() + BEFORE.len() + length + AFTER.len());
+    event.put_slice(id.as_bytes());
     event.put_slice(BEFORE);
     for piece in pieces {
         put_line(&mut event, piece);
@@ -92,7 +103,8 @@ mod tests {
             ("{\n\"a\":\r\n\"\\n\"\r}", "event: next\ndata: { \"a\":  \"\\n\" }\n\n"),
             ("", "event: next\ndata: \n\n"),
         ] {
-            assert_eq!(next(&[result.as_bytes()]), event);
+            assert_eq!(next(None, &[result.as_bytes()]), event);
+            assert_eq!(next(Some("1-2-3.f"), &[result.as_bytes()]), format!("id: 1-2-3.f\n{event}"));
         }
         assert_eq!(
             next_of("\"a\"", b"{\"data\":\n1}"),

@@ -36,7 +36,7 @@ fn live(stop: &watch::Sender<bool>) -> (mpsc::UnboundedSender<&'static str>, Ans
     let (results, outlet) = mpsc::unbounded_channel();
     let answers = stream::unfold(outlet, |mut outlet: mpsc::UnboundedReceiver<&'static str>| async move {
         let body = Bytes::from_static(outlet.recv().await?.as_bytes());
-        Some((Ok(Answer { body, unavailable: false }), outlet))
+        Some((Ok(Answer::of(body)), outlet))
     });
     (results, until(stop.subscribe(), answers.boxed()))
 }

@@ -1,6 +1,7 @@
 //! Functions as fields, and what they read.
 
 use super::{definition, has_remark, schema};
+use crate::graphql::catalog::Reading;
 use crate::graphql::model::{Dependency, Field, Reads, RootField};
 use crate::graphql::sample::Sample;
 
@@ -63,14 +64,18 @@ fn what_a_function_reads_is_never_narrower_than_known() {
         .view("public.tops", &["auction_id int8"], &["public.auctions", "public.bids"])
         .view("public.odd", &["id int8"], &[])
         .find("public.odd")
-        .reads_more = true;
+        .reads
+        .more = true;
     let [users, auctions, bids] =
         ["public.users", "public.auctions", "public.bids"].map(|name| sample.find(name).oid);
     let views = ["public.tops", "public.odd"].map(|name| sample.find(name).oid);
     let mut reads = |comment: &str, body: Option<Vec<u32>>| {
         let highest = &mut sample.catalog.functions[0];
         highest.comment = Some(comment.to_owned());
-        highest.reads = body;
+        highest.reads = match body {
+            Some(tables) => Reading { tables, ..Reading::default() },
+            None => Reading { calls: vec![highest.oid], ..Reading::default() },
+        };
         let schema = schema(&sample);
         let highest = schema.model.functions.iter().find(|function| function.name == "highest_bid").unwrap();
         (highest.reads.clone(), schema.model.remarks.clone())
@@ -78,20 +83,29 @@ fn what_a_function_reads_is_never_narrower_than_known() {
     let any = |table| Dependency { table, on: Vec::new() };
     let bound = Dependency { table: bids, on: vec![("auction_id".to_owned(), 0)] };
     let declared = "@walcast depends_on bids(auction_id = id)";
-    assert_eq!(reads("", None).0, Reads::Unknown);
+    let unknown = |reads: Reads| if let Reads::Unknown(why) = reads { why } else { panic!("{reads:?}") };
+    assert!(unknown(reads("", None).0).contains("the function public.highest_bid, of which"));
     assert_eq!(reads("", Some(vec![users])).0, Reads::Tables(vec![any(users)]));
     assert_eq!(reads("", Some(vec![views[0]])).0, Reads::Tables(vec![any(auctions), any(bids)]));
-    assert_eq!(reads("", Some(vec![views[1]])).0, Reads::Unknown);
+    assert!(unknown(reads("", Some(vec![views[1]])).0).contains("highest_bid(public.auctions) depends on"));
+    assert_eq!(reads("@walcast depends_on nothing", None).0, Reads::Nothing);
+    assert_eq!(reads("@walcast depends_on nothing", Some(vec![users])).0, Reads::Tables(vec![any(users)]));
     assert_eq!(reads(declared, None).0, Reads::Tables(vec![bound.clone()]));
     assert_eq!(reads(declared, Some(vec![bids, users])).0, Reads::Tables(vec![bound, any(users)]));
     assert_eq!(
         reads("@walcast depends_on public.tops", None).0,
         Reads::Tables(vec![any(auctions), any(bids)])
     );
+    for (comment, fault) in [
+        ("@walcast depends_on nowhere", "there is no nowhere"),
+        ("@walcast depends_on odd", "what the view odd reads is not known"),
+        ("@walcast depends_on users(", "depends_on takes tables"),
+    ] {
+        let (reads, remarks) = reads(comment, None);
+        assert!(unknown(reads).contains(fault), "{comment}");
+        assert!(remarks.iter().any(|text| text.contains(fault)), "{comment}: {remarks:?}");
+    }
     for (comment, expected, remark) in [
-        ("@walcast depends_on nowhere", Reads::Unknown, "there is no nowhere"),
-        ("@walcast depends_on odd", Reads::Unknown, "what the view odd reads is not known"),
-        ("@walcast depends_on users(", Reads::Unknown, "depends_on takes tables"),
         ("@walcast depends_on users(x = id)", Reads::Tables(vec![any(users)]), "it has no column x"),
         ("@walcast depends_on users(id = x)", Reads::Tables(vec![any(users)]), "auctions has no column x"),
         (

@@ -10,8 +10,8 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use crate::graphql::catalog::{
-    Argument, Catalog, Column, ForeignKey, Function, Relation, RelationKind, Type as SqlType, TypeKind,
-    Volatility,
+    Argument, Catalog, Column, ForeignKey, Function, Reading, Relation, RelationKind, Type as SqlType,
+    TypeKind, Volatility,
 };
 use crate::graphql::model::{Field, Model, RootField};
 use crate::graphql::modelling::functions::input_name;
@@ -168,13 +168,11 @@ fn relation() -> impl Strategy<Value = Relation> {
                 schema: schema.to_owned(),
                 name,
                 kind,
-                logged: true,
                 comment,
                 columns: columns.collect(),
                 primary_key,
                 unique_keys,
-                reads: Vec::new(),
-                reads_more: false,
+                reads: Reading::default(),
             }
         })
 }
@@ -203,7 +201,7 @@ fn function() -> impl Strategy<Value = Function> {
             returns,
             returns_set,
             comment,
-            reads: None,
+            reads: Reading::default(),
         })
 }
 
@@ -224,7 +222,7 @@ fn catalog() -> impl Strategy<Value = Catalog> {
                     comment: None,
                 });
             }
-            Catalog { relations, foreign_keys, types, functions }
+            Catalog { relations, foreign_keys, types, functions, ..Catalog::default() }
         },
     )
 }

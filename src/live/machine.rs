@@ -1,0 +1,482 @@
+//! Which live query runs when.
+//!
+//! A query is idle, waits for a time or for its turn, or runs. Whatever makes it stale while it is idle makes it run; what
+//! happens while it runs is judged by the snapshot and the read-set with which it returns. So nothing is lost, and a
+//! burst of changes costs one run behind the one that is under way.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use smallvec::SmallVec;
+
+use super::identifier::{self, Identifier};
+use super::index::{Index, Place};
+use super::snapshot::Snapshot;
+use super::touch::{Sides, touches};
+use super::watching::Watching;
+use super::window::{Missed, Tick, Unseen, Window};
+use crate::change::{Change, Transaction};
+use crate::graphql::catalog::Oid;
+use crate::graphql::model::Model;
+use crate::graphql::read_set::ReadSet;
+use crate::lsn::Cursor;
+
+/// A live query; never used twice.
+pub type QueryId = u64;
+
+/// How long a query first waits for a commit that Postgres does not show yet; then twice as long, up to [`HIDDEN_MOST`].
+const HIDDEN: Duration = Duration::from_millis(1);
+const HIDDEN_MOST: Duration = Duration::from_secs(1);
+
+/// How long a query first waits after an error that may pass; then twice as long, up to [`FAILED_MOST`].
+const FAILED: Duration = Duration::from_millis(250);
+const FAILED_MOST: Duration = Duration::from_secs(30);
+
+/// Causes that are kept of one run, when they are asked for.
+const CAUSES: usize = 20;
+
+/// What a run found out.
+#[derive(Debug)]
+pub struct Outcome {
+    watches: Vec<Watching>,
+    /// `None` where the statement failed.
+    snapshot: Option<Snapshot>,
+    /// The error may pass by itself.
+    passing: bool,
+}
+
+impl Outcome {
+    /// A result with what it depends on.
+    #[must_use]
+    pub fn of(read: ReadSet, snapshot: Snapshot) -> Self {
+        let watches = read.watches.into_iter().map(Watching::of).collect();
+        Self { watches, snapshot: Some(snapshot), passing: false }
+    }
+
+    /// An error with what it may depend on; `passing` says that it may go away without any change.
+    #[must_use]
+    pub fn failed(read: ReadSet, passing: bool) -> Self {
+        let watches = read.watches.into_iter().map(Watching::of).collect();
+        Self { watches, snapshot: None, passing }
+    }
+}
+
+/// What is told of a run when it has ended.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Ended {
+    /// What made it run, as resource identifiers; only if asked for.
+    pub causes: Vec<String>,
+    /// The newest change that the result contains, as far as is known.
+    pub cursor: Cursor,
+}
+
+/// All live queries.
+#[derive(Debug)]
+pub struct Live {
+    queries: HashMap<QueryId, Query>,
+    last: QueryId,
+    index: Index,
+    window: Window,
+    now: Tick,
+    /// The tables of which changes of a relation are changes: partitions and inheriting tables lead to theirs.
+    tables: HashMap<Oid, SmallVec<[Oid; 1]>>,
+    roots: HashMap<String, BTreeSet<QueryId>>,
+    ready: VecDeque<QueryId>,
+    timed: BTreeSet<(Instant, QueryId)>,
+    running: BTreeSet<(Tick, QueryId)>,
+    /// How many may run at a time.
+    capacity: usize,
+    model: Arc<Model>,
+    explains: bool,
+    found: Vec<Place>,
+}
+
+#[derive(Debug)]
+struct Query {
+    state: State,
+    watches: Vec<Watching>,
+    roots: Vec<String>,
+    seen: Option<Snapshot>,
+    /// When its last run began.
+    began: Option<Instant>,
+    /// Runs in a row that missed a hidden commit, or failed.
+    attempts: u32,
+    /// How often subscribers want a result at most.
+    throttles: BTreeMap<Duration, usize>,
+    causes: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Idle,
+    /// It runs at a time, or before if something new makes it stale; that is not so where it has to wait.
+    Timed(Instant, bool),
+    Ready,
+    Running {
+        began: Tick,
+        again: bool,
+    },
+}
+
+impl Live {
+    /// No queries yet; `capacity` may run at a time. With `explains`, each run's end tells what made it run.
+    #[must_use]
+    pub fn new(capacity: usize, explains: bool) -> Self {
+        Self {
+            queries: HashMap::new(),
+            last: 0,
+            index: Index::default(),
+            window: Window::default(),
+            now: 0,
+            tables: HashMap::new(),
+            roots: HashMap::new(),
+            ready: VecDeque::new(),
+            timed: BTreeSet::new(),
+            running: BTreeSet::new(),
+            capacity: capacity.max(1),
+            model: Arc::default(),
+            explains,
+            found: Vec::new(),
+        }
+    }
+
+    /// A new schema. `relations` are pairs of a table and a relation in whose name changes of the table come.
+    pub fn schema(&mut self, model: Arc<Model>, relations: impl Iterator<Item = (Oid, Oid)>) {
+        self.tables.clear();
+        for (table, relation) in relations {
+            self.tables.entry(relation).or_default().push(table);
+        }
+        self.model = model;
+    }
+
+    /// A new live query, without subscribers; it runs. `roots` are the identifiers of its root fields.
+    pub fn add(&mut self, roots: Vec<String>, now: Instant, run: &mut Vec<QueryId>) -> QueryId {
+        self.last += 1;
+        let id = self.last;
+        for root in &roots {
+            self.roots.entry(root.clone()).or_default().insert(id);
+        }
+        let query = Query {
+            state: State::Idle,
+            watches: Vec::new(),
+            roots,
+            seen: None,
+            began: None,
+            attempts: 0,
+            throttles: BTreeMap::new(),
+            causes: Vec::new(),
+        };
+        self.queries.insert(id, query);
+        self.want(id, now, now, false);
+        self.start(now, run);
+        id
+    }
+
+    /// A subscriber comes, who wants at most one result in `throttle`.
+    pub fn subscribe(&mut self, id: QueryId, throttle: Duration) {
+        if let Some(query) = self.queries.get_mut(&id) {
+            *query.throttles.entry(throttle).or_default() += 1;
+        }
+    }
+
+    /// A subscriber goes. With the last one the query is gone, and so is its run.
+    pub fn unsubscribe(
+        &mut self,
+        id: QueryId,
+        throttle: Duration,
+        now: Instant,
+        run: &mut Vec<QueryId>,
+    ) -> bool {
+        let Some(query) = self.queries.get_mut(&id) else { return false };
+        if let Some(count) = query.throttles.get_mut(&throttle) {
+            *count -= 1;
+            if *count == 0 {
+                query.throttles.remove(&throttle);
+            }
+        }
+        if !query.throttles.is_empty() {
+            return false;
+        }
+        self.remove(id);
+        self.start(now, run);
+        true
+    }
+
+    fn remove(&mut self, id: QueryId) {
+        let Some(query) = self.queries.remove(&id) else { return };
+        for (watch, watching) in (0..).zip(&query.watches) {
+            self.index.remove(Place { query: id, watch }, watching);
+        }
+        for root in &query.roots {
+            if let Some(queries) = self.roots.get_mut(root) {
+                queries.remove(&id);
+                if queries.is_empty() {
+                    self.roots.remove(root);
+                }
+            }
+        }
+        match query.state {
+            State::Idle => {}
+            State::Timed(at, _) => {
+                self.timed.remove(&(at, id));
+            }
+            State::Ready => self.ready.retain(|other| *other != id),
+            State::Running { began, .. } => {
+                self.running.remove(&(began, id));
+                self.settle();
+            }
+        }
+    }
+
+    /// A transaction was decoded, or a piece of one.
+    pub fn transaction(&mut self, transaction: &Arc<Transaction>, now: Instant, run: &mut Vec<QueryId>) {
+        self.now += 1;
+        self.window.push(self.now, transaction);
+        if self.queries.is_empty() {
+            return;
+        }
+        let mut found = std::mem::take(&mut self.found);
+        for change in &transaction.changes {
+            for table in self.tables.get(&change.relation.oid).cloned().unwrap_or_default() {
+                if !self.index.has(table) {
+                    continue;
+                }
+                let sides = Sides::of(change);
+                self.index.candidates(table, &sides, &mut found);
+                for place in found.drain(..) {
+                    self.hold_against(place, transaction.xid, change, &sides, now);
+                }
+            }
+        }
+        self.found = found;
+        self.start(now, run);
+    }
+
+    fn hold_against(&mut self, place: Place, xid: u32, change: &Change, sides: &Sides<'_>, now: Instant) {
+        let Some(query) = self.queries.get_mut(&place.query) else { return };
+        let waits = match query.state {
+            // It will be held against the window when it has run.
+            State::Ready | State::Running { .. } => return,
+            State::Timed(_, must_wait) => must_wait,
+            State::Idle => false,
+        };
+        if waits || query.seen.as_ref().is_some_and(|seen| seen.sees(xid)) {
+            return;
+        }
+        if query.watches.get(usize::from(place.watch)).is_some_and(|watching| touches(watching, sides)) {
+            if self.explains {
+                explain(&mut query.causes, &self.model, &self.tables, change);
+            }
+            self.want(place.query, now, now, false);
+        }
+    }
+
+    /// A run has ended. Nothing where the query is gone.
+    pub fn ended(
+        &mut self,
+        id: QueryId,
+        outcome: Outcome,
+        now: Instant,
+        run: &mut Vec<QueryId>,
+    ) -> Option<Ended> {
+        let query = self.queries.get_mut(&id)?;
+        let State::Running { began, again } = query.state else { return None };
+        let mut ended = Ended { causes: std::mem::take(&mut query.causes), cursor: Cursor::default() };
+        query.state = State::Idle;
+        replace(&mut self.index, id, &mut query.watches, outcome.watches);
+        self.running.remove(&(began, id));
+        self.now += 1;
+        let (tables, model, explains) = (&self.tables, &self.model, self.explains);
+        let (watches, causes) = (&query.watches, &mut query.causes);
+        let missed = self.window.missed(began, self.now, outcome.snapshot.as_ref(), |unseen| match unseen {
+            Unseen::Table(relation) => {
+                let of = tables.get(&relation).into_iter().flatten();
+                of.into_iter().any(|table| watches.iter().any(|watching| watching.table == *table))
+            }
+            Unseen::Change(change) => {
+                let touched = touched(watches, tables, change);
+                if touched && explains {
+                    explain(causes, model, tables, change);
+                }
+                touched
+            }
+        });
+        ended.cursor = self.window.seen();
+        query.seen = outcome.snapshot;
+        let failed = query.seen.is_none();
+        let attempts = query.attempts;
+        query.attempts = if failed || missed == Missed::Hidden { attempts.saturating_add(1) } else { 0 };
+        if again || missed == Missed::Newer {
+            self.want(id, now, now, false);
+        } else if missed == Missed::Hidden {
+            self.want(id, now, now + doubled(HIDDEN, attempts, HIDDEN_MOST), false);
+        } else if failed && outcome.passing {
+            self.want(id, now, now + doubled(FAILED, attempts, FAILED_MOST), true);
+        } else if failed && attempts == 0 {
+            // What it missed is not known without a snapshot, so it runs once more when all has settled.
+            self.want(id, now, now + HIDDEN_MOST, false);
+        }
+        self.settle();
+        self.start(now, run);
+        Some(ended)
+    }
+
+    /// Runs every live query whose result has this identifier; returns how many there are.
+    pub fn invalidate(&mut self, identifier: &Identifier, now: Instant, run: &mut Vec<QueryId>) -> usize {
+        let mut found: BTreeSet<QueryId> = match identifier {
+            Identifier::Root(text) => self.roots.get(text).cloned().unwrap_or_default(),
+            Identifier::Row { name, key } => {
+                let entity = self.model.types.get(name).and_then(|entity| self.model.entities.get(*entity));
+                let columns = entity.map(identifier::key_columns).unwrap_or_default();
+                let place = identifier::place(key, columns.len());
+                let places = entity.zip(place).into_iter().flat_map(|(entity, place)| {
+                    self.index
+                        .of_row(entity.oid, &columns, &place)
+                        .map(|place| place.query)
+                        .collect::<Vec<_>>()
+                });
+                places.collect()
+            }
+        };
+        found.retain(|id| self.again(*id, now, identifier));
+        self.start(now, run);
+        found.len()
+    }
+
+    /// Runs every live query once more: changes may have been missed.
+    pub fn interrupt(&mut self, now: Instant, run: &mut Vec<QueryId>) {
+        self.window.clear();
+        let all: Vec<QueryId> = self.queries.keys().copied().collect();
+        for id in all {
+            match self.queries.get_mut(&id).map(|query| &mut query.state) {
+                Some(State::Running { again, .. }) => *again = true,
+                _ => self.want(id, now, now, false),
+            }
+        }
+        self.start(now, run);
+    }
+
+    fn again(&mut self, id: QueryId, now: Instant, identifier: &Identifier) -> bool {
+        let Some(query) = self.queries.get_mut(&id) else { return false };
+        if self.explains && query.causes.len() < CAUSES {
+            query.causes.push(identifier.to_string());
+        }
+        match &mut query.state {
+            State::Running { again, .. } => *again = true,
+            _ => self.want(id, now, now, false),
+        }
+        true
+    }
+
+    /// Starts what is due.
+    pub fn due(&mut self, now: Instant, run: &mut Vec<QueryId>) {
+        while let Some((at, id)) = self.timed.first().copied() {
+            if at > now {
+                break;
+            }
+            self.timed.pop_first();
+            if let Some(query) = self.queries.get_mut(&id) {
+                query.state = State::Ready;
+                self.ready.push_back(id);
+            }
+        }
+        self.start(now, run);
+    }
+
+    /// When [`Live::due`] has something to do.
+    #[must_use]
+    pub fn next_due(&self) -> Option<Instant> {
+        self.timed.first().map(|(at, _)| *at)
+    }
+
+    /// Makes a query run at `at`, or later if its subscribers want that.
+    fn want(&mut self, id: QueryId, now: Instant, at: Instant, must_wait: bool) {
+        let Some(query) = self.queries.get_mut(&id) else { return };
+        let least = query.throttles.keys().next().copied().unwrap_or_default();
+        let throttled = query.began.map_or(at, |began| began + least);
+        let at = at.max(throttled);
+        match query.state {
+            State::Ready | State::Running { .. } => return,
+            State::Timed(before, _) if before <= at => return,
+            State::Timed(before, _) => {
+                self.timed.remove(&(before, id));
+            }
+            State::Idle => {}
+        }
+        if at <= now {
+            query.state = State::Ready;
+            self.ready.push_back(id);
+        } else {
+            query.state = State::Timed(at, must_wait);
+            self.timed.insert((at, id));
+        }
+    }
+
+    fn start(&mut self, now: Instant, run: &mut Vec<QueryId>) {
+        while self.running.len() < self.capacity
+            && let Some(id) = self.ready.pop_front()
+        {
+            let Some(query) = self.queries.get_mut(&id) else { continue };
+            self.now += 1;
+            query.state = State::Running { began: self.now, again: false };
+            query.began = Some(now);
+            self.running.insert((self.now, id));
+            run.push(id);
+        }
+    }
+
+    fn settle(&mut self) {
+        self.window.settle(self.running.first().map(|(began, _)| *began));
+    }
+}
+
+fn touched(watches: &[Watching], tables: &HashMap<Oid, SmallVec<[Oid; 1]>>, change: &Change) -> bool {
+    let Some(tables) = tables.get(&change.relation.oid) else { return false };
+    let mut watches = watches.iter().filter(|watching| tables.contains(&watching.table)).peekable();
+    if watches.peek().is_none() {
+        return false;
+    }
+    let sides = Sides::of(change);
+    watches.any(|watching| touches(watching, &sides))
+}
+
+fn explain(
+    causes: &mut Vec<String>,
+    model: &Model,
+    tables: &HashMap<Oid, SmallVec<[Oid; 1]>>,
+    change: &Change,
+) {
+    let table = tables.get(&change.relation.oid).and_then(|tables| tables.first());
+    for cause in identifier::of_change(model, table.copied().unwrap_or_default(), change) {
+        if causes.len() < CAUSES && !causes.contains(&cause) {
+            causes.push(cause);
+        }
+    }
+}
+
+/// Puts new places in the index; those that are as before stay.
+fn replace(index: &mut Index, query: QueryId, before: &mut Vec<Watching>, after: Vec<Watching>) {
+    let longest = before.len().max(after.len());
+    for (watch, place) in (0..longest).zip(0..) {
+        let (old, new) = (before.get(watch), after.get(watch));
+        if old == new {
+            continue;
+        }
+        let place = Place { query, watch: place };
+        if let Some(old) = old {
+            index.remove(place, old);
+        }
+        if let Some(new) = new {
+            index.add(place, new);
+        }
+    }
+    *before = after;
+}
+
+fn doubled(first: Duration, times: u32, most: Duration) -> Duration {
+    first.saturating_mul(1 << times.min(20)).min(most)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,132 @@
+//! A subscriber of a live query, over server-sent events.
+
+use std::collections::VecDeque;
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::graphql::Graph;
+use crate::walcast::{PATIENCE, Walcast};
+
+/// One event.
+#[derive(Clone, Debug)]
+pub struct Event {
+    pub id: Option<String>,
+    pub name: String,
+    pub data: Value,
+}
+
+/// A stream of them.
+pub struct Stream {
+    stream: TcpStream,
+    pub head: String,
+    raw: Vec<u8>,
+    text: String,
+    events: VecDeque<Event>,
+}
+
+impl Stream {
+    /// Sends an operation; `headers` are whole lines.
+    pub async fn open(walcast: &Walcast, query: &str, variables: &Value, headers: &str) -> Self {
+        let body = json!({ "query": query, "variables": variables }).to_string();
+        let mut stream = TcpStream::connect(walcast.address()).await.unwrap();
+        let request = format!(
+            "POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+             Accept: text/event-stream\r\n{headers}Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(timeout(PATIENCE, stream.read_u8()).await.expect("a head in time").unwrap());
+        }
+        let head = String::from_utf8(head).unwrap();
+        Self { stream, head, raw: Vec::new(), text: String::new(), events: VecDeque::new() }
+    }
+
+    /// A live query of this graph.
+    pub async fn live(graph: &Graph, query: &str) -> Self {
+        Self::open(&graph.walcast, query, &json!({}), "").await
+    }
+
+    /// The next event; `None` at the end.
+    pub async fn next(&mut self) -> Option<Event> {
+        loop {
+            if let Some(event) = self.events.pop_front() {
+                return Some(event);
+            }
+            let mut bytes = [0; 16 * 1024];
+            let count = timeout(PATIENCE, self.stream.read(&mut bytes)).await.expect("an event in time").unwrap();
+            if count == 0 {
+                return None;
+            }
+            self.raw.extend(&bytes[..count]);
+            while let Some((chunk, rest)) = chunk(&self.raw) {
+                if chunk.is_empty() {
+                    return self.events.pop_front();
+                }
+                self.text.push_str(std::str::from_utf8(&chunk).unwrap());
+                self.raw = rest;
+            }
+            while let Some((event, rest)) = self.text.split_once("\n\n") {
+                self.events.extend(parse(event));
+                self.text = rest.to_owned();
+            }
+        }
+    }
+
+    /// The next result.
+    pub async fn result(&mut self) -> Value {
+        let event = self.next().await.expect("a result");
+        assert_eq!(event.name, "next", "{event:?}");
+        event.data
+    }
+
+    /// The data of the next result, which has no errors.
+    pub async fn data(&mut self) -> Value {
+        let mut result = self.result().await;
+        assert!(result.get("errors").is_none(), "{result}");
+        assert_eq!(result["isLive"], true, "{result}");
+        result["data"].take()
+    }
+
+    /// Waits for a result with this data; what came before is passed over.
+    pub async fn until(&mut self, data: &Value) {
+        loop {
+            if self.data().await == *data {
+                return;
+            }
+        }
+    }
+
+    /// Waits until the stream ends by itself.
+    pub async fn complete(&mut self) {
+        let event = self.next().await.expect("an event");
+        assert_eq!(event.name, "complete");
+    }
+}
+
+/// The first chunk of a chunked body (RFC 9112, section 7.1), and what is behind it.
+fn chunk(raw: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+    let line = raw.windows(2).position(|two| two == b"\r\n")?;
+    let size = usize::from_str_radix(std::str::from_utf8(&raw[..line]).unwrap(), 16).unwrap();
+    let (start, end) = (line + 2, line + 2 + size);
+    (raw.len() >= end + 2).then(|| (raw[start..end].to_vec(), raw[end + 2..].to_vec()))
+}
+
+/// An event, unless it is a comment.
+fn parse(text: &str) -> Option<Event> {
+    let mut event = Event { id: None, name: String::new(), data: Value::Null };
+    for line in text.lines() {
+        match line.split_once(':').map(|(name, value)| (name, value.trim_start())) {
+            Some(("id", value)) => event.id = Some(value.to_owned()),
+            Some(("event", value)) => value.clone_into(&mut event.name),
+            Some(("data", "")) => {}
+            Some(("data", value)) => event.data = serde_json::from_str(value).unwrap(),
+            _ => {}
+        }
+    }
+    (!event.name.is_empty()).then_some(event)
+}
