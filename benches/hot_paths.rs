@@ -245,7 +245,7 @@ fn graphql(criterion: &mut Criterion) {
     let pool = Arc::new(Pool::new(&config, options).unwrap());
     let operations = || {
         let operations = Operations::new(Arc::clone(&pool) as _, limits, Arc::default());
-        operations.serve(Ok(Arc::clone(&schema)));
+        operations.serve(Ok(Arc::clone(&schema)), Ok(()));
         operations
     };
     let variables: JsonMap = serde_json::from_str(r#"{"id": "42"}"#).unwrap();

@@ -151,7 +151,7 @@ pub async fn statement(postgres: &Postgres, query: &str) -> String {
         introspection: true,
     };
     let operations = Operations::new(Arc::new(pool), limits, Arc::default());
-    operations.serve(Ok(Arc::new(schema)));
+    operations.serve(Ok(Arc::new(schema)), Ok(()));
     let variables = serde_json::from_str(r#"{"id": "1"}"#).unwrap();
     let identity = Identity::default();
     let request = Request { document: query.to_owned(), operation_name: None, variables, identity };

@@ -353,11 +353,12 @@ impl Reading<'_> {
         extent: Extent,
     ) {
         match entity.kind {
-            RelationKind::CompositeType => {}
+            // Changes of the last two never come.
+            RelationKind::CompositeType | RelationKind::MaterializedView | RelationKind::ForeignTable => {}
             RelationKind::View => {
                 self.watches.extend(entity.reads.iter().flatten().map(|table| any(*table)));
             }
-            RelationKind::Table | RelationKind::MaterializedView | RelationKind::ForeignTable => {
+            RelationKind::Table => {
                 let key = names(entity, entity.key.iter().copied()).collect();
                 self.watches.push(Watch { table: entity.oid, key, rows, columns, members, extent });
             }

@@ -1,8 +1,8 @@
 //! Small catalogs for tests, written as one would write the SQL.
 
 use super::catalog::{
-    Argument, Called, Catalog, Column, ForeignKey, Function, Oid, Publication, Reading, Relation, RelationKind,
-    Source, SourceKind, Type, TypeKind, Volatility,
+    Argument, Called, Catalog, Column, ForeignKey, Function, Oid, Publication, Reading, Relation,
+    RelationKind, Source, SourceKind, Type, TypeKind, Volatility,
 };
 
 /// Built-in types: name, what SQL calls it, oid, and whether its values have an order and an `=`.

@@ -88,8 +88,7 @@ impl Tags {
                 let wrong = || TagError::DependsOn(rest.to_owned());
                 // A table of this name is written in quotes.
                 let nothing = rest.eq_ignore_ascii_case("nothing");
-                let read =
-                    if nothing { Vec::new() } else { sources(&mut Scan(rest)).ok_or_else(wrong)? };
+                let read = if nothing { Vec::new() } else { sources(&mut Scan(rest)).ok_or_else(wrong)? };
                 self.depends_on.get_or_insert_default().extend(read);
             }
             _ => return Err(TagError::Unknown(word.to_owned())),

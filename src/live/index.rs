@@ -26,12 +26,12 @@ type Places = SmallVec<[Place; 1]>;
 type ByColumns = HashMap<Vec<String>, HashMap<Arc<str>, Places>>;
 
 /// All places, by table.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Index {
     tables: HashMap<Oid, Table>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Table {
     /// Rows that were read, by their primary key.
     rows: ByColumns,

@@ -72,7 +72,7 @@ pub struct Ended {
 }
 
 /// All live queries.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Live {
     queries: HashMap<QueryId, Query>,
     last: QueryId,
@@ -92,7 +92,7 @@ pub struct Live {
     found: Vec<Place>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Query {
     state: State,
     watches: Vec<Watching>,

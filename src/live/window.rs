@@ -25,7 +25,7 @@ const TRANSACTIONS: usize = 8_192;
 pub(super) type Tick = u64;
 
 /// Transactions in the order in which they were decoded.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Window {
     pieces: VecDeque<Piece>,
     bytes: usize,
@@ -37,7 +37,7 @@ pub(super) struct Window {
     seen: Cursor,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Piece {
     decoded: Tick,
     xid: u32,
@@ -47,7 +47,7 @@ struct Piece {
     visible: Option<Tick>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Rows {
     Whole(Arc<Transaction>),
     Tables(SmallVec<[Oid; 2]>),

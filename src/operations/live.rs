@@ -166,8 +166,6 @@ impl Operations {
 }
 
 impl Prepared {
-    /// What makes it one with others; `None` where its variables do not fit, or it is no query.
-    #[must_use]
     /// `@live`, if it was asked for.
     #[must_use]
     pub const fn live(&self) -> Option<&Live> {

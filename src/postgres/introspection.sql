@@ -1,4 +1,4 @@
--- The catalog as one JSON text, in the rights of the current role. $1: the exposed schemas.
+-- The catalog as one JSON text, in the rights of the current role. $1: the exposed schemas. $2: the publication.
 -- Names are joined and not cast to regclass, which a role without a right to their schemas may not.
 with recursive
 exposed as (
@@ -81,12 +81,36 @@ compared as (
     left join pg_am m on m.oid = o.opcmethod
   group by b.oid, b.not_null, e.oid, t.typtype
 ),
--- Everything that a view or a function with a parsed body stands on. Postgres notes no dependency on its own functions.
+-- In whose rights tables are read: the role's, or the owner's of a view or of a SECURITY DEFINER function on the way.
+readers (oid) as (
+  select r.oid from pg_roles r
+  where not r.rolsuper and not r.rolbypassrls and (
+    r.rolname = current_user
+    or r.oid in (select v.relowner from pg_class v where v.relkind = 'v')
+    or r.oid in (select p.proowner from pg_proc p where p.prosecdef)
+  )
+),
+-- Policies with a say in which rows these readers see (PostgreSQL manual, 5.9).
+policies as (
+  select p.oid, p.polrelid, p.polqual
+  from pg_policy p join pg_class c on c.oid = p.polrelid
+  where c.relrowsecurity and p.polcmd in ('*', 'r') and exists (
+    select from readers u
+    where (c.relforcerowsecurity or not pg_has_role(u.oid, c.relowner, 'usage'))
+      and exists (
+        select from unnest(p.polroles) named (oid)
+        where case when named.oid = 0 then true else pg_has_role(u.oid, named.oid, 'usage') end
+      )
+  )
+),
+-- Everything that a view, a function or a policy stands on. Postgres notes no dependency on its own functions.
 reached (root_class, root, class, oid) as (
   select roots.class, roots.oid, roots.class, roots.oid from (
     select 'pg_class'::regclass::oid, oid from listed where relkind = 'v'
     union all
-    select 'pg_proc'::regclass::oid, oid from callable where prosqlbody is not null
+    select 'pg_proc'::regclass::oid, oid from callable
+    union all
+    select 'pg_policy'::regclass::oid, oid from policies
   ) roots (class, oid)
   union
   select r.root_class, r.root, d.refclassid, d.refobjid
@@ -102,8 +126,18 @@ reached (root_class, root, class, oid) as (
     where r.class = 'pg_proc'::regclass and p.oid = r.oid
       -- A column of a row that was passed in depends on its table, which is not read for it.
       and (d.refclassid <> 'pg_class'::regclass or p.prosqlbody::text ~ format(':relid %s\M', d.refobjid))
+    union all
+    select 'pg_proc'::regclass, o.oprcode
+    from pg_operator o
+    where r.class = 'pg_operator'::regclass and o.oid = r.oid
+    union all
+    -- The columns of the row that is judged are no reading; a policy that selects from its own table never ends.
+    select d.refclassid, d.refobjid
+    from policies p join pg_depend d on d.classid = 'pg_policy'::regclass and d.objid = p.oid and d.deptype = 'n'
+    where r.class = 'pg_policy'::regclass and p.oid = r.oid
+      and (d.refclassid <> 'pg_class'::regclass or d.refobjid <> p.polrelid)
   ) d
-  where d.refclassid in ('pg_class'::regclass, 'pg_proc'::regclass)
+  where d.refclassid in ('pg_class'::regclass, 'pg_proc'::regclass, 'pg_operator'::regclass)
 ),
 parsed (class, oid, tree) as (
   select 'pg_class'::regclass::oid, w.ev_class, w.ev_action::text
@@ -117,18 +151,35 @@ parsed (class, oid, tree) as (
   where p.prosqlbody is not null and exists (
     select from reached r where r.class = 'pg_proc'::regclass and r.oid = p.oid
   )
+  union all
+  select 'pg_policy'::regclass::oid, p.oid, p.polqual::text from policies p
+),
+-- Functions whose body is a text. Of those of extensions and of Postgres' own schemas, too, it is not known what they read.
+called as (
+  select p.oid, p.proname, n.nspname
+  from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+  where p.provolatile <> 'i' and p.prosqlbody is null
+    and exists (select from reached r where r.class = 'pg_proc'::regclass and r.oid = p.oid)
 ),
 -- What depends on more than tables: the clock, the session, chance. Functions of Postgres' own that are STABLE for the
 -- sake of pinned settings, such as the time zone, do not count.
-opaque (class, oid) as (
-  select 'pg_proc'::regclass::oid, p.oid from pg_proc p
-  where p.provolatile <> 'i' and p.prosqlbody is null
-    and exists (select from reached r where r.class = 'pg_proc'::regclass and r.oid = p.oid)
-  union
-  select p.class, p.oid from parsed p
+-- `of_session`: what is the same for all runs with the same role and claims.
+opaque (class, oid, of_session) as (
+  select p.class, p.oid, p.tree !~ '{(TABLESAMPLECLAUSE|NEXTVALUEEXPR) '
+    -- SVFOP_CURRENT_ROLE to SVFOP_CURRENT_SCHEMA of nodes/primnodes.h
+    and p.tree !~ '{SQLVALUEFUNCTION :op [0-8]\M'
+  from parsed p
   where p.tree ~ '{(SQLVALUEFUNCTION|TABLESAMPLECLAUSE|NEXTVALUEEXPR) '
-  union
-  select p.class, p.oid
+  union all
+  -- Nor does it note one on its own tables; FirstUnpinnedObjectId of access/transam.h.
+  select p.class, p.oid, false
+  from parsed p cross join lateral regexp_matches(p.tree, ':relid (\d+)', 'g') found (part)
+  where found.part[1]::oid between 1 and 11999
+  union all
+  select p.class, p.oid, f.proname in (
+    'current_setting', 'current_user', 'session_user', 'getpgusername', 'current_database', 'current_schema',
+    'current_schemas', 'pg_has_role'
+  )
   from parsed p
     cross join lateral regexp_matches(p.tree, ':(funcid|aggfnoid|winfnoid|opno) (\d+)', 'g') found (part)
     left join pg_operator o on found.part[1] = 'opno' and o.oid = found.part[2]::oid
@@ -141,16 +192,93 @@ opaque (class, oid) as (
       || '|date_trunc|date_part|extract|timezone|overlaps|timestamptz|timestamp|timetz|time|date'
       || '|(date|timestamp|timestamptz|interval)_[a-z]+_(date|timestamp|timestamptz|interval))$'))
 ),
-readings as (
-  select r.root_class, r.root,
-    coalesce(
-      json_agg(distinct c.oid::int8 order by c.oid::int8) filter (where c.relkind in ('r', 'p', 'm', 'f')), '[]'
-    ) as reads,
-    bool_or(o.oid is not null) as more
-  from reached r
-    left join pg_class c on r.class = 'pg_class'::regclass and c.oid = r.oid
-    left join opaque o on o.class = r.class and o.oid = r.oid
-  group by r.root_class, r.root
+-- What each root stands on, a table's policies together.
+stood_on (class, oid, on_class, on_oid) as (
+  select r.root_class, r.root, r.class, r.oid from reached r where r.root_class <> 'pg_policy'::regclass
+  union
+  select r.root_class, p.polrelid, r.class, r.oid
+  from reached r join policies p on r.root_class = 'pg_policy'::regclass and p.oid = r.root
+),
+readings (class, oid, listing) as (
+  select r.class, r.oid, json_build_object(
+    'tables', coalesce(
+      json_agg(distinct c.oid::int8 order by c.oid::int8) filter (where c.relkind in ('r', 'p', 'm', 'f', 'S')), '[]'
+    ),
+    'calls', coalesce(json_agg(distinct f.oid::int8 order by f.oid::int8) filter (where f.oid is not null), '[]'),
+    -- Policies are judged for one role and its claims; views and functions need not be.
+    'more', coalesce(bool_or(not o.of_session or r.class <> 'pg_policy'::regclass) filter (where o.oid is not null), false)
+  )
+  from stood_on r
+    left join pg_class c on r.on_class = 'pg_class'::regclass and c.oid = r.on_oid
+    left join called f on r.on_class = 'pg_proc'::regclass and f.oid = r.on_oid
+    left join opaque o on o.class = r.on_class and o.oid = r.on_oid
+  group by r.class, r.oid
+),
+nothing (listing) as (
+  select json_build_object('tables', '[]'::json, 'calls', '[]'::json, 'more', false)
+),
+-- Comments of functions that name what they read; a quoted name has its quotes doubled.
+declarations (text) as (
+  select string_agg(d.description || ' ' || lower(d.description), ' ')
+  from pg_description d
+  where d.classoid = 'pg_proc'::regclass and d.description ~ '@walcast\s+depends_on'
+),
+-- All tables that may be read, with what inherits from them.
+read (oid) as (
+  select c.oid
+  from pg_class c join pg_namespace n on n.oid = c.relnamespace left join declarations d on true
+  where c.relkind in ('r', 'p', 'm', 'f', 'S') and c.relpersistence <> 't' and (
+    c.oid in (select l.oid from listed l)
+    or c.oid in (select r.oid from reached r where r.class = 'pg_class'::regclass)
+    or c.relkind <> 'S' and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
+      and position(replace(c.relname, '"', '""') in d.text) > 0
+  )
+),
+descent (root, oid) as (
+  select oid, oid from read
+  union
+  select d.root, i.inhrelid
+  from descent d join pg_inherits i on i.inhparent = d.oid join pg_class c on c.oid = i.inhrelid
+  where c.relpersistence <> 't'
+),
+-- Where the setting is off, this lists partitions and not what they are partitions of; else it is the other way round.
+published (oid, filtered) as (
+  select t.relid, to_jsonb(t) ->> 'qual' is not null
+  from pg_publication p cross join lateral pg_get_publication_tables(p.pubname) t
+  where p.pubname = $2
+),
+sources (schema, name, value) as (
+  select n.nspname, c.relname, json_build_object(
+    'oid', c.oid::int8, 'schema', n.nspname, 'name', c.relname, 'sql', format('%I.%I', n.nspname, c.relname),
+    'kind', case c.relkind
+      when 'p' then 'partitioned' when 'm' then 'materialized_view' when 'f' then 'foreign_table'
+      when 'S' then 'sequence' else 'table' end,
+    'logged', c.relpersistence = 'p',
+    'partition', c.relispartition,
+    'columns', coalesce((
+      select json_agg(a.attname order by a.attnum)
+      from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+    ), '[]'),
+    'heirs', coalesce((
+      select json_agg(distinct d.oid::int8 order by d.oid::int8) from descent d where d.root = c.oid and d.oid <> c.oid
+    ), '[]'),
+    'published', own.oid::int8,
+    'filtered', coalesce(own.filtered, false),
+    'policies', coalesce(r.listing, nothing.listing)
+  )
+  from (select distinct oid from descent) d
+    join pg_class c on c.oid = d.oid join pg_namespace n on n.oid = c.relnamespace
+    cross join nothing
+    left join readings r on r.class = 'pg_policy'::regclass and r.oid = c.oid
+    left join lateral (
+      select p.oid, p.filtered
+      from published p left join pg_partition_ancestors(c.oid) with ordinality a (oid, level) on a.oid = p.oid
+      where p.oid = c.oid
+        or a.oid is not null and (select pubviaroot from pg_publication where pubname = $2)
+      -- Of several the topmost is told.
+      order by a.level desc nulls last
+      limit 1
+    ) own on true
 ),
 columns_of (relation, listing) as (
   select a.attrelid, json_agg(json_build_object(
@@ -194,23 +322,24 @@ relations (schema, name, value) as (
     'oid', l.oid::int8, 'row_type', l.reltype::int8, 'schema', l.nspname, 'name', l.relname,
     'kind', case l.relkind
       when 'v' then 'view' when 'm' then 'materialized_view' when 'f' then 'foreign_table' else 'table' end,
-    'logged', l.relpersistence = 'p', 'comment', obj_description(l.oid, 'pg_class'), 'columns', c.listing,
+    'comment', obj_description(l.oid, 'pg_class'), 'columns', c.listing,
     'primary_key', coalesce(p.listing, '[]'), 'unique_keys', coalesce(u.listing, '[]'),
-    'reads', coalesce(r.reads, '[]'), 'reads_more', coalesce(r.more, false)
+    'reads', coalesce(r.listing, nothing.listing)
   )
   from listed l
     join columns_of c on c.relation = l.oid
     left join primary_keys p on p.relation = l.oid
     left join unique_keys u on u.relation = l.oid
-    left join readings r on r.root_class = 'pg_class'::regclass and r.root = l.oid
+    cross join nothing
+    left join readings r on r.class = 'pg_class'::regclass and r.oid = l.oid
   union all
   select n.nspname, c.relname, json_build_object(
     'oid', c.oid::int8, 'row_type', c.reltype::int8, 'schema', n.nspname, 'name', c.relname,
-    'kind', 'composite_type', 'logged', false, 'comment', obj_description(c.reltype, 'pg_type'),
+    'kind', 'composite_type', 'comment', obj_description(c.reltype, 'pg_type'),
     'columns', coalesce(a.listing, '[]'), 'primary_key', '[]'::json, 'unique_keys', '[]'::json,
-    'reads', '[]'::json, 'reads_more', false
+    'reads', nothing.listing
   )
-  from used join pg_class c on c.reltype = used.oid and c.relkind = 'c' join pg_namespace n on n.oid = c.relnamespace
+  from nothing cross join used join pg_class c on c.reltype = used.oid and c.relkind = 'c' join pg_namespace n on n.oid = c.relnamespace
     left join columns_of a on a.relation = c.oid
 ),
 foreign_keys (schema, relation, name, value) as (
@@ -264,13 +393,29 @@ functions (schema, name, types, value) as (
     ),
     'returns', nullif(p.prorettype, 'void'::regtype)::int8, 'returns_set', p.proretset,
     'comment', obj_description(p.oid, 'pg_proc'),
-    'reads', case when not r.more then r.reads end
+    'reads', coalesce(r.listing, nothing.listing)
   )
-  from callable p left join readings r on r.root_class = 'pg_proc'::regclass and r.root = p.oid
+  from callable p cross join nothing left join readings r on r.class = 'pg_proc'::regclass and r.oid = p.oid
 )
 select json_build_object(
   'relations', (select coalesce(json_agg(value order by schema, name), '[]') from relations),
   'foreign_keys', (select coalesce(json_agg(value order by schema, relation, name), '[]') from foreign_keys),
   'types', (select coalesce(json_agg(value order by schema, name), '[]') from types),
-  'functions', (select coalesce(json_agg(value order by schema, name, types), '[]') from functions)
+  'functions', (select coalesce(json_agg(value order by schema, name, types), '[]') from functions),
+  'sources', (select coalesce(json_agg(value order by schema, name), '[]') from sources),
+  'called', (
+    select coalesce(json_agg(json_build_object(
+      'oid', p.oid::int8, 'schema', p.nspname, 'name', p.proname,
+      'sql', format('%I.%I(%s)', p.nspname, p.proname, pg_get_function_identity_arguments(p.oid)),
+      'comment', obj_description(p.oid, 'pg_proc')
+    ) order by p.nspname, p.proname, p.oid), '[]')
+    from called p
+  ),
+  'publication', (
+    select json_build_object('sql', quote_ident(p.pubname), 'lacks', array_remove(array[
+      case when not p.pubinsert then 'insert' end, case when not p.pubupdate then 'update' end,
+      case when not p.pubdelete then 'delete' end, case when not p.pubtruncate then 'truncate' end
+    ], null))
+    from pg_publication p where p.pubname = $2
+  )
 )::text

@@ -29,6 +29,9 @@ pub enum Sight {
     Catalog {
         /// As the role sees it.
         catalog: Arc<Catalog>,
+        /// Another one whenever something else than a row has changed that may change what a query returns, be it a
+        /// function's body, while the catalog may be equal.
+        version: String,
         /// Whether live queries are sound here, or why they are not.
         live: Result<(), String>,
     },
@@ -45,6 +48,7 @@ pub struct SchemaWatch {
     /// In the database whose changes are read.
     followed: Session,
     schemas: Vec<String>,
+    publication: String,
     /// Nobody but this machine reaches the server.
     loopback: bool,
     nudge: Arc<Notify>,
@@ -66,7 +70,8 @@ struct Memory {
 }
 
 impl SchemaWatch {
-    /// Watches `schemas` in the database of `asked`, in the rights of `role` or of the one that logs in.
+    /// Watches `schemas` in the database of `asked`, in the rights of `role` or of the one that logs in, and what
+    /// `publication` publishes there.
     /// `loopback` says that no other machine reaches the server. `nudge` has it look at once: whoever meets an
     /// error that DDL may have caused gives it.
     #[must_use]
@@ -75,6 +80,7 @@ impl SchemaWatch {
         role: Option<&str>,
         followed: Session,
         schemas: Vec<String>,
+        publication: &str,
         loopback: bool,
         nudge: Arc<Notify>,
     ) -> Self {
@@ -82,7 +88,14 @@ impl SchemaWatch {
         // Compiling a question takes longer than answering it.
         let options = format!("{} -c jit=off", asked.get_options().unwrap_or_default());
         asked.options(options);
-        Self { asked: Session::new(&asked, "walcast-schema"), followed, schemas, loopback, nudge }
+        Self {
+            asked: Session::new(&asked, "walcast-schema"),
+            followed,
+            schemas,
+            publication: publication.to_owned(),
+            loopback,
+            nudge,
+        }
     }
 
     /// Tells what it sees, until the task is dropped.
@@ -138,9 +151,9 @@ impl SchemaWatch {
         }
         memory.missing = missing;
 
-        let fingerprint = introspection::fingerprint(&client, &self.schemas).await?;
+        let fingerprint = introspection::fingerprint(&client, &self.schemas, &self.publication).await?;
         if fingerprint != memory.fingerprint {
-            let catalog = introspection::catalog(&client, &self.schemas).await?;
+            let catalog = introspection::catalog(&client, &self.schemas, &self.publication).await?;
             if catalog != *memory.catalog {
                 memory.catalog = Arc::new(catalog);
             }
@@ -151,7 +164,7 @@ impl SchemaWatch {
         } else {
             self.live(&client).await
         };
-        Ok(Sight::Catalog { catalog: Arc::clone(&memory.catalog), live })
+        Ok(Sight::Catalog { catalog: Arc::clone(&memory.catalog), version: memory.fingerprint.clone(), live })
     }
 
     /// Whether the changes that are read are those of the database that is asked.

@@ -59,7 +59,15 @@ pub(super) fn start(
     let stale = Arc::new(Notify::new());
     let operations = Operations::new(Arc::new(pool), limits, Arc::clone(&stale));
     let loopback = settings.listen.ip().to_canonical().is_loopback();
-    let watch = SchemaWatch::new(asked, own.role.as_deref(), followed, own.schemas.clone(), loopback, stale);
+    let watch = SchemaWatch::new(
+        asked,
+        own.role.as_deref(),
+        followed,
+        own.schemas.clone(),
+        &settings.replication.publication,
+        loopback,
+        stale,
+    );
     let options = LiveOptions {
         // Half of the connections are left to those who ask.
         runs: own.connections.div_ceil(2),
@@ -82,7 +90,9 @@ pub async fn schema(settings: &Settings, database: &Config) -> Result<Schema, Se
     let asked = own.database.as_ref().map_or(database, settings::Database::config);
     let session = Session::new(&as_role(asked, own.role.as_deref()), "walcast-schema");
     let client = session.client().await.map_err(ServerError::Catalog)?;
-    let catalog = introspection::catalog(&client, &own.schemas).await.map_err(ServerError::Catalog)?;
+    let catalog = introspection::catalog(&client, &own.schemas, &settings.replication.publication)
+        .await
+        .map_err(ServerError::Catalog)?;
     let schema = Schema::of(&catalog, &names(own)?)?;
     for remark in &schema.model.remarks {
         tracing::warn!("{remark}");
@@ -101,7 +111,7 @@ fn names(settings: &settings::GraphQl) -> Result<Names, ServerError> {
 
 fn tell(operations: &Operations, feeds: &Feeds, names: &Names, sight: Sight) {
     match sight {
-        Sight::Catalog { catalog, live } => {
+        Sight::Catalog { catalog, live, .. } => {
             if let Err(reason) = &live {
                 tracing::warn!(%reason, "live queries are refused");
             }

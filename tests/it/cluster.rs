@@ -62,7 +62,9 @@ impl SharedCluster {
         let options = Options {
             max_wal_senders: 60,
             max_replication_slots: 60,
-            settings: vec![("max_connections".to_owned(), "300".to_owned())],
+            settings: [("max_connections", "300"), ("max_prepared_transactions", "20")]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .to_vec(),
             ..Options::default()
         };
         let cluster = Cluster::start(binaries, &options, &mut |_| ());

@@ -72,6 +72,18 @@ impl Graph {
         data(self.ask(query).await)
     }
 
+    /// Whether a statement with this text runs for GraphQL.
+    pub async fn is_running(&self, text: &str) -> bool {
+        let sql = "select exists(select from pg_stat_activity where application_name = 'walcast-graphql' \
+                   and datname = current_database() and state = 'active' and query like '%' || $1 || '%')";
+        self.client.query_one(sql, &[&text]).await.unwrap().get(0)
+    }
+
+    /// Waits for one.
+    pub async fn running(&self, text: &str) {
+        until("the statement runs", async || self.is_running(text).await).await;
+    }
+
     /// The one error of an answer.
     pub async fn error(&self, query: &str) -> Value {
         let answer = self.ask(query).await;

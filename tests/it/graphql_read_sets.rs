@@ -34,7 +34,8 @@ impl Tracked {
         let database = cluster::shared(postgres_binaries::majors()[0]).database().await;
         let client = database.connect().await;
         client.batch_execute(sql).await.unwrap();
-        let catalog = introspection::catalog(&client, &["public".to_owned()]).await.unwrap();
+        client.batch_execute("create publication walcast for all tables").await.unwrap();
+        let catalog = introspection::catalog(&client, &["public".to_owned()], "walcast").await.unwrap();
         let schema = Schema::of(&catalog, &Names::default()).unwrap();
         let tables = catalog.relations.iter().map(|relation| (relation.oid, relation.name.clone())).collect();
         Self { client, schema, tables, _database: database }
@@ -73,9 +74,10 @@ impl Tracked {
         let (_, _, _, set) = self.run(query, &variables).await;
         let mut lines: Vec<_> = set.watches.iter().map(|watch| self.line(watch)).collect();
         lines.extend(set.opaque.iter().map(|opaque| match opaque {
-            Opaque::Function(name) => format!("function {name}"),
-            Opaque::View(name) => format!("view {name}"),
-            Opaque::Unseen(name) => format!("unseen {name}"),
+            Opaque::Function { name, .. } => format!("function {name}"),
+            Opaque::View { name, .. } => format!("view {name}"),
+            Opaque::Unseen { name, .. } => format!("unseen {name}"),
+            Opaque::Policy { name, .. } => format!("policy {name}"),
         }));
         lines.join("\n")
     }
@@ -210,7 +212,7 @@ async fn what_the_slot_does_not_show_is_named() {
     )
     .await;
     for (query, expected) in [
-        ("{ us { id } }", "unseen public.u"),
+        ("{ us { id } }", "u read id\nunseen public.u"),
         ("{ ms { id } }", "unseen public.m"),
         ("{ vs { a } }", "t read * any"),
         ("{ ts { f } }", "t read *\nfunction public.f"),

@@ -13,6 +13,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 use walcast::access::OriginRule;
 use walcast::change::value::Profile;
+use walcast::feeds::Feeds;
 use walcast::graphql::catalog::Volatility;
 use walcast::graphql::model::{Function, Model, Reads, RootField, Scalar, Shape, ValueType};
 use walcast::graphql::plan::Limits;
@@ -152,9 +153,10 @@ impl Endpoint {
     pub async fn start_on(stage: Stage, served: Served, documents: Documents) -> Self {
         let limits = Limits { depth: 16, cost: 10_000, rows: 1000, introspection: true };
         let operations = Operations::new(Arc::new(stage), limits, Arc::default());
-        operations.serve(served);
+        operations.serve(served, Ok(()));
         let (stop, stopped) = watch::channel(false);
-        let graphql = GraphQl::new(operations, Identity::default(), documents, stopped.clone());
+        let graphql =
+            GraphQl::new(operations, Feeds::default(), Identity::default(), documents, stopped.clone());
         Self::serve(Some(Arc::new(graphql)), stop, stopped).await
     }
 

@@ -25,8 +25,9 @@ impl Watching {
         let nudge = Arc::new(Notify::new());
         let followed = Session::new(&followed.parse().unwrap(), "walcast-sql");
         let schemas = vec!["public".to_owned()];
+        let asked = asked.parse().unwrap();
         let watch =
-            SchemaWatch::new(&asked.parse().unwrap(), role, followed, schemas, loopback, Arc::clone(&nudge));
+            SchemaWatch::new(&asked, role, followed, schemas, "walcast", loopback, Arc::clone(&nudge));
         let (tell, sights) = mpsc::unbounded_channel();
         let task = tokio::spawn(watch.run(move |sight| _ = tell.send(sight)));
         Self { sights, nudge, task }
@@ -38,7 +39,7 @@ impl Watching {
 
     async fn catalog(&mut self) -> (Arc<Catalog>, Result<(), String>) {
         match self.next().await {
-            Sight::Catalog { catalog, live } => (catalog, live),
+            Sight::Catalog { catalog, live, .. } => (catalog, live),
             other => panic!("{other:?}"),
         }
     }

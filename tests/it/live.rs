@@ -30,7 +30,12 @@ pub struct Stream {
 impl Stream {
     /// Sends an operation; `headers` are whole lines.
     pub async fn open(walcast: &Walcast, query: &str, variables: &Value, headers: &str) -> Self {
-        let body = json!({ "query": query, "variables": variables }).to_string();
+        Self::send(walcast, &json!({ "query": query, "variables": variables }), headers).await
+    }
+
+    /// Sends a request.
+    pub async fn send(walcast: &Walcast, body: &Value, headers: &str) -> Self {
+        let body = body.to_string();
         let mut stream = TcpStream::connect(walcast.address()).await.unwrap();
         let request = format!(
             "POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
@@ -51,14 +56,20 @@ impl Stream {
         Self::open(&graph.walcast, query, &json!({}), "").await
     }
 
-    /// The next event; `None` at the end.
+    /// The next event, which is to come in time; `None` at the end.
     pub async fn next(&mut self) -> Option<Event> {
+        timeout(PATIENCE, self.wait()).await.expect("an event in time")
+    }
+
+    /// The next event, however long it takes; `None` at the end.
+    pub async fn wait(&mut self) -> Option<Event> {
         loop {
             if let Some(event) = self.events.pop_front() {
                 return Some(event);
             }
             let mut bytes = [0; 16 * 1024];
-            let count = timeout(PATIENCE, self.stream.read(&mut bytes)).await.expect("an event in time").unwrap();
+            let count =
+                timeout(PATIENCE, self.stream.read(&mut bytes)).await.expect("an event in time").unwrap();
             if count == 0 {
                 return None;
             }

@@ -46,6 +46,7 @@ mod graphql_watch;
 mod http;
 mod limits;
 mod live;
+mod live_oracle;
 mod live_queries;
 mod positions;
 mod reader_cursors;

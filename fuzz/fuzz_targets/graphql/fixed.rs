@@ -43,7 +43,7 @@ pub fn ask(document: &str, variables: Value) {
         let catalog = serde_json::from_str(CATALOG).expect("a catalog");
         let schema = Schema::of(&catalog, &Names::default()).expect("a schema");
         let operations = Operations::new(Arc::new(Looking), LIMITS, Arc::default());
-        operations.serve(Ok(Arc::new(schema)));
+        operations.serve(Ok(Arc::new(schema)), Ok(()));
         operations
     });
     let request = Request {

@@ -23,12 +23,17 @@ pub(super) fn of(draft: &mut Draft<'_>, function: &Function, of: Option<EntityId
     // A declaration stands for all that Postgres does not know of.
     let known = Reading { tables: function.reads.tables.clone(), ..Reading::default() };
     let body = if tags.depends_on.is_some() { &known } else { &function.reads };
-    let unknown = |fault: String| match body.calls.contains(&function.oid) {
-        true => Reads::Unknown(fault.trim_start_matches("calls ").to_owned()),
-        false => Reads::Unknown(format!("the function {name} {fault}")),
+    // Its own fault names the function itself.
+    let of_itself = body.calls.contains(&function.oid);
+    let whole = |fault: String| {
+        if of_itself {
+            fault.trim_start_matches("calls ").to_owned()
+        } else {
+            format!("the function {name} {fault}")
+        }
     };
     match sources::tables(draft.catalog, draft.names, body) {
-        Err(fault) => return unknown(fault),
+        Err(fault) => return Reads::Unknown(whole(fault)),
         Ok(tables) => {
             for table in tables {
                 if !dependencies.iter().any(|dependency| dependency.table == table) {

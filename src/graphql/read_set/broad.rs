@@ -62,8 +62,7 @@ impl<'a> Walk<'a> {
                 continue;
             };
             if let Err(reason) = &coverage.followed {
-                self.opaque
-                    .insert(Opaque::Unseen { name: coverage.name.clone(), reason: reason.clone() });
+                self.opaque.insert(Opaque::Unseen { name: coverage.name.clone(), reason: reason.clone() });
             }
             match &coverage.guards {
                 Err(reason) => {

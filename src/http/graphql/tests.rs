@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::*;
+use crate::feeds::Feeds;
 use crate::graphql::plan::Limits;
 use crate::operations::{Database, DatabaseError, Reply, Running, Step};
 
@@ -28,7 +29,16 @@ fn endpoint() -> (Arc<GraphQl>, watch::Sender<bool>) {
     let (stop, stopped) = watch::channel(false);
     let limits = Limits { depth: 1, cost: 1, rows: 1, introspection: false };
     let operations = Operations::new(Arc::new(Nobody), limits, Arc::default());
-    (Arc::new(GraphQl::new(operations, Identity::default(), Documents::default(), stopped)), stop)
+    (
+        Arc::new(GraphQl::new(
+            operations,
+            Feeds::default(),
+            Identity::default(),
+            Documents::default(),
+            stopped,
+        )),
+        stop,
+    )
 }
 
 /// An operation whose results a test sends.
