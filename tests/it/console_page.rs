@@ -8,6 +8,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::cluster;
+use crate::graphql::{DEMO, Graph};
 use crate::program::{Program, file};
 use crate::walcast::{self, Walcast};
 
@@ -46,6 +47,27 @@ async fn the_page_shows_what_is_written_through_sql() {
         } else {
             sql.batch_execute(statement).await.unwrap();
         }
+        page.say("wrote").await;
+    }
+    page.finish().await;
+}
+
+#[tokio::test]
+async fn the_page_shows_a_live_query_with_what_changed_and_what_made_it_run() {
+    let graph = Graph::serve(15, DEMO, &[("WALCAST__GRAPHQL__LIVE_EXTENSIONS", "true")]).await;
+    let url = format!("http://{}", graph.walcast.address());
+    let script = file("tests/browser/live.test.mjs");
+    let mut page = Program::start("node".as_ref(), &[&script], &[("WALCAST_URL", &url)]);
+    loop {
+        let statement = match page.expect_line().await.as_str() {
+            "bid" => "insert into bids (auction_id, amount) values (1, 20)",
+            "title" => "update auctions set title = 'A <b>table</b>' where id = 1",
+            "other" => "insert into bids (auction_id, amount) values (2, 500)",
+            "delete" => "delete from bids where auction_id = 1 and amount = 20",
+            "done" => break,
+            other => panic!("the page says {other}"),
+        };
+        graph.client.batch_execute(statement).await.unwrap();
         page.say("wrote").await;
     }
     page.finish().await;

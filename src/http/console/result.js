@@ -58,7 +58,8 @@ function pair(before, now) {
   if (now === undefined) return [whole(before, 'gone')]
   if (before === undefined) return [whole(now, 'new')]
   const tree = compare(before, now)
-  return tree.mark === 'new' ? [whole(before, 'gone'), tree] : [tree]
+  // Another value in the same place is one difference.
+  return tree.mark === 'new' ? [{ ...whole(before, 'gone'), differences: 0 }, tree] : [tree]
 }
 
 // Two elements of a list are the same row by their `id`, where it was asked for; else by all that they hold.
@@ -148,7 +149,7 @@ function writeInner(parent, tree, depth) {
 function writeOne(parent, inner, i, depth, last) {
   const [name, tree] = inner[i]
   parent.append(newLine(depth + 1))
-  write(parent, tree, depth + 1, name === '' ? '' : `${JSON.stringify(name)}: `, i < last ? ',' : '')
+  write(parent, tree, depth + 1, name === '' ? '' : `${JSON.stringify(name)}: `, tree.mark !== 'gone' && i < last ? ',' : '')
 }
 
 // How many elements from `start` on stayed as they were; asked within a run, only at its start.
