@@ -14,7 +14,7 @@ use apollo_compiler::response::JsonMap;
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use serde_json::json;
-use walcast::change::assembler::Assembler;
+use walcast::change::assembler::{Assembler, Passed};
 use walcast::change::value::Profile;
 use walcast::change::wire::Telling;
 use walcast::change::{Change, Transaction};
@@ -23,7 +23,7 @@ use walcast::graphql::plan::{Limits, plan};
 use walcast::graphql::schema::Schema;
 use walcast::graphql::sql::write;
 use walcast::graphql::tags::Names;
-use walcast::lsn::{Cursor, Lsn};
+use walcast::lsn::Lsn;
 use walcast::operations::{Identity, Operations, Request};
 use walcast::pgoutput::{Column, Message, decode};
 use walcast::postgres::pool::{Pool, PoolOptions};
@@ -82,7 +82,7 @@ fn insert(id: u64) -> Bytes {
 }
 
 fn assembler() -> Assembler {
-    let mut assembler = Assembler::after(Cursor::default());
+    let mut assembler = Assembler::after(Passed::default());
     let begin = Message::Begin { final_lsn: Lsn(1000), commit_time: 0, xid: 1 };
     assembler.apply(Lsn(0), &Bytes::new(), &begin).unwrap();
     let relation = relation();

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
+use crate::change::message::Content;
 use crate::change::value::Profile;
 use crate::change::wire::Telling;
 use crate::change::{Change, Transaction};
@@ -21,7 +22,7 @@ use crate::lsn::{Cursor, Epoch, Lsn};
 use crate::readiness::Readiness;
 use crate::topic::index::Hit;
 
-/// Bytes of rows that may wait between the reader and the dispatcher.
+/// Bytes of rows and messages that may wait between the reader and the dispatcher.
 const QUEUE_BYTES: usize = 4 * 1024 * 1024;
 
 /// What the reader hands over, in stream order.
@@ -47,7 +48,7 @@ pub struct Inlet {
 }
 
 impl Inlet {
-    /// Waits until there is room for the rows of `transaction`, and hands it over.
+    /// Waits until there is room for the rows and messages of `transaction`, and hands it over.
     pub async fn transaction(&self, transaction: Transaction) {
         let permits = u32::try_from(transaction.bytes.clamp(1, QUEUE_BYTES)).unwrap_or(1);
         // The semaphore is never closed.
@@ -145,7 +146,7 @@ impl Dispatcher {
                 Item::Begin(epoch, position) => self.begin(epoch, position),
                 Item::Transaction(transaction, permit) => {
                     let transaction = Arc::new(transaction);
-                    self.feeds.transaction(&transaction);
+                    self.feed(&transaction);
                     let by_shard = self.route(&transaction);
                     self.hub.deliver(by_shard).await;
                     drop(permit);
@@ -157,6 +158,27 @@ impl Dispatcher {
                 Item::Finish(done) => {
                     self.hub.drain(self.drain).await;
                     let _ = done.send(());
+                }
+            }
+        }
+    }
+
+    /// Tells of the rows first: whatever a message is about was written in its transaction or before it.
+    fn feed(&self, transaction: &Arc<Transaction>) {
+        // A message outside of any transaction is no reason to look for rows.
+        if transaction.xid != 0 {
+            self.feeds.transaction(transaction);
+        }
+        for message in &transaction.messages {
+            let cursor = message.cursor;
+            match &message.content {
+                Content::Invalidate(keys) => {
+                    tracing::debug!(%cursor, keys = keys.len(), "keys are invalidated");
+                    self.feeds.invalidate(keys, written);
+                }
+                Content::Send(sent) => {
+                    tracing::debug!(%cursor, bytes = sent.payload.len(), "something is sent");
+                    self.feeds.send(sent);
                 }
             }
         }

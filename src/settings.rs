@@ -106,7 +106,8 @@ pub struct Channels {
 /// What administrative endpoints need.
 #[derive(Clone, Debug)]
 pub struct Admin {
-    /// The secret that a caller must present; without one these endpoints are closed. 16 characters at least.
+    /// The secret that a caller must present; without one only programs on the same machine are heard. 16 characters at
+    /// least.
     pub secret: Option<Secret>,
 }
 

@@ -2,6 +2,8 @@
 //!
 //! A pure room: no IO, no clock; it knows requests by their header texts only.
 
+pub mod admin;
 pub mod origin;
 
+pub use admin::AdminRule;
 pub use origin::{OriginRule, Refusal};

@@ -6,17 +6,18 @@ use std::sync::Arc;
 use bytes::Bytes;
 use thiserror::Error;
 
+use super::message::{self, Content};
 use super::types::{TypeInfo, builtin};
 use super::wire::commit_timestamp;
 use super::{Action, Change, Column, OldRow, Relation, Row, Transaction};
 use crate::lsn::{Cursor, Lsn};
 use crate::pgoutput::{Message, Oid, OldTuple, RelationMessage, Tuple};
 
-/// A piece is handed on once its rows hold this many bytes, so that a transaction of any size passes
+/// A piece is handed on once its rows and messages hold this many bytes, so that a transaction of any size passes
 /// through bounded memory.
 const PIECE_BYTES: usize = 256 * 1024;
 
-/// What a change costs beyond its tuples, so that many tiny rows are bounded as well.
+/// What a change or message costs beyond its bytes, so that many tiny ones are bounded as well.
 const CHANGE_BYTES: usize = 128;
 
 /// A stream that contradicts itself; nothing of the message was applied.
@@ -49,16 +50,36 @@ pub enum AssemblyError {
     NestedBegin,
 }
 
+/// How far a stream was handed over. Changes and messages are counted apart: each of them come in the order of their
+/// cursors, but a message of a subtransaction may come behind a row that lies behind it in the log, if nothing lies
+/// between the two (`ReorderBufferIterTXNNext` of Postgres merges subtransactions by LSN, and takes the end of a
+/// message for its own).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Passed {
+    /// The last change.
+    pub change: Cursor,
+    /// The last message.
+    pub message: Cursor,
+}
+
+impl Passed {
+    /// A piece was handed over.
+    pub fn pass(&mut self, piece: &Transaction) {
+        self.change = piece.changes.last().map_or(self.change, |change| change.cursor);
+        self.message = piece.messages.last().map_or(self.message, |message| message.cursor);
+    }
+}
+
 /// Turns the messages of one replication session into transactions.
 ///
-/// A new session begins with a new assembler that is told the last cursor handed over before
-/// ([`Assembler::after`]): everything up to it comes again and is dropped here.
+/// A new session begins with a new assembler that is told what was handed over before ([`Assembler::after`]):
+/// everything up to there comes again and is dropped here.
 #[derive(Debug)]
 pub struct Assembler {
     relations: HashMap<Oid, Arc<Relation>>,
     types: HashMap<Oid, KnownType>,
     open: Option<Open>,
-    after: Cursor,
+    after: Passed,
 }
 
 #[derive(Debug)]
@@ -77,9 +98,9 @@ struct Open {
 }
 
 impl Assembler {
-    /// An assembler that drops every change at or before `after`.
+    /// An assembler that drops everything at or before `after`.
     #[must_use]
-    pub fn after(after: Cursor) -> Self {
+    pub fn after(after: Passed) -> Self {
         Self { relations: HashMap::new(), types: HashMap::new(), open: None, after }
     }
 
@@ -201,9 +222,52 @@ impl Assembler {
                 }
                 Ok(self.full_piece())
             }
-            // Types are explained by the catalog; origins and logical messages change no table.
-            Message::Type { .. } | Message::Origin { .. } | Message::Logical { .. } => Ok(None),
+            Message::Logical { transactional, lsn, prefix, content } => {
+                let content = data.slice_ref(content);
+                match Content::read(prefix, &content) {
+                    Some(Ok(read)) => self.message(*transactional, *lsn, read, content.len()),
+                    // What nobody can act upon is left to whoever can tell of it.
+                    Some(Err(_)) | None => Ok(None),
+                }
+            }
+            // Types are explained by the catalog; origins change no table.
+            Message::Type { .. } | Message::Origin { .. } => Ok(None),
         }
+    }
+
+    /// Applies a message of ours that ends at `lsn` and holds `bytes` bytes. Returns a piece when one is complete; what
+    /// was written outside of a transaction is a piece of its own.
+    ///
+    /// # Errors
+    /// When it belongs to a transaction and none has begun.
+    pub fn message(
+        &mut self,
+        transactional: bool,
+        lsn: Lsn,
+        content: Content,
+        bytes: usize,
+    ) -> Result<Option<Transaction>, AssemblyError> {
+        let (own, bytes) = (Lsn(lsn.0.saturating_sub(1)), bytes + CHANGE_BYTES);
+        if transactional {
+            let what = "a message";
+            let open = self.open.as_mut().ok_or(AssemblyError::OutsideTransaction { what })?;
+            let cursor = Cursor { commit: open.transaction.commit, change: own, index: 0 };
+            if cursor > self.after.message {
+                open.transaction.messages.push(message::Message { cursor, content });
+                open.transaction.bytes += bytes;
+            }
+            return Ok(self.full_piece());
+        }
+        let cursor = Cursor { commit: own, change: own, index: 0 };
+        Ok((cursor > self.after.message).then(|| Transaction {
+            xid: 0,
+            commit: own,
+            commit_timestamp: "".into(),
+            changes: Vec::new(),
+            messages: vec![message::Message { cursor, content }],
+            end: Some(lsn),
+            bytes,
+        }))
     }
 
     fn begin(&mut self, commit: Lsn, commit_time: i64, xid: u32) -> Result<(), AssemblyError> {
@@ -215,6 +279,7 @@ impl Assembler {
             commit,
             commit_timestamp: commit_timestamp(commit_time),
             changes: Vec::new(),
+            messages: Vec::new(),
             end: None,
             bytes: 0,
         };
@@ -263,7 +328,7 @@ impl Assembler {
         let index = if open.last.change == wal_start { open.last.index.saturating_add(1) } else { 0 };
         let cursor = Cursor { commit: open.transaction.commit, change: wal_start, index };
         open.last = cursor;
-        if cursor > self.after {
+        if cursor > self.after.change {
             open.transaction.changes.push(Change { cursor, relation, action });
             open.transaction.bytes += bytes + CHANGE_BYTES;
         }
@@ -278,6 +343,7 @@ impl Assembler {
             commit: transaction.commit,
             commit_timestamp: Arc::clone(&transaction.commit_timestamp),
             changes: std::mem::take(&mut transaction.changes),
+            messages: std::mem::take(&mut transaction.messages),
             end: None,
             bytes: std::mem::take(&mut transaction.bytes),
         })
@@ -327,7 +393,7 @@ mod tests {
             identity: ReplicaIdentity::Full,
             columns: vec![column(b"p", PAIR), column(b"m", MOOD)],
         };
-        let mut assembler = Assembler::after(Cursor::default());
+        let mut assembler = Assembler::after(Passed::default());
         assert_eq!(Assembler::catalog_types(&relation), [PAIR, MOOD]);
         assembler.learn_types(pair("a"), 100);
         assembler.apply(Lsn(1), &Bytes::new(), &Message::Relation(relation)).unwrap();

@@ -17,6 +17,7 @@ use bytes::Bytes;
 
 use crate::lsn::{Cursor, Lsn};
 use crate::pgoutput::{Columns, Oid, ReplicaIdentity};
+use message::Message;
 use types::TypeInfo;
 use wire::Layout;
 
@@ -149,19 +150,21 @@ pub struct Change {
 }
 
 /// A committed transaction, or a bounded piece of a huge one: pieces arrive in order and only the last
-/// has an `end`.
+/// has an `end`. A message that was written outside of any transaction comes as one of its own.
 #[derive(Debug)]
 pub struct Transaction {
-    /// The transaction id, 32 bits without its epoch.
+    /// The transaction id, 32 bits without its epoch; 0, which Postgres gives to none, for a message outside of any.
     pub xid: u32,
-    /// Start of the commit record.
+    /// Start of the commit record; for a message outside of any transaction, the LSN of its cursor.
     pub commit: Lsn,
-    /// `commit_timestamp` as clients see it: ISO 8601 in UTC with microseconds.
+    /// `commit_timestamp` as clients see it: ISO 8601 in UTC with microseconds. Empty where nothing was committed.
     pub commit_timestamp: Arc<str>,
     /// The changes of this piece.
     pub changes: Vec<Change>,
-    /// End of the commit record, which is what gets acknowledged; `None` while more pieces follow.
+    /// The messages of this piece. How they lie among the changes is told by their cursors.
+    pub messages: Vec<Message>,
+    /// End of the commit record, or of the message, which is what gets acknowledged; `None` while more pieces follow.
     pub end: Option<Lsn>,
-    /// Memory that the rows of this piece hold, in bytes.
+    /// Memory that the rows and messages of this piece hold, in bytes.
     pub bytes: usize,
 }

@@ -132,8 +132,15 @@ impl LiveQueries {
         self.inner.act(&mut state, run);
     }
 
+    /// A session of the slot begins.
+    pub(super) fn begin(&self) {
+        // The publication may be new.
+        self.inner.operations.look();
+        self.interrupt();
+    }
+
     /// Every live query runs once more: changes may have been missed.
-    pub(super) fn interrupt(&self) {
+    fn interrupt(&self) {
         let mut state = self.inner.lock();
         let mut run = Vec::new();
         state.live.interrupt(Instant::now(), &mut run);

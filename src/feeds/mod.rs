@@ -40,7 +40,7 @@ impl Feeds {
     /// A session of the slot begins: changes may have been missed.
     pub fn begin(&self) {
         if let Some(live) = &self.live {
-            live.interrupt();
+            live.begin();
         }
     }
 

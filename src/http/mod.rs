@@ -1,5 +1,6 @@
-//! One port for everything: WebSockets, GraphQL, health, and the console page.
+//! One port for everything: WebSockets, GraphQL, what the application's server asks for, health, and the console page.
 
+mod admin;
 mod console;
 mod graphiql;
 mod graphql;
@@ -8,6 +9,7 @@ mod health;
 mod websocket;
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,7 +28,9 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::access::AdminRule;
 use crate::access::origin::OriginRule;
+use crate::feeds::Feeds;
 use crate::hub::Hub;
 use crate::readiness::Readiness;
 pub use console::{Answer, Console, DemoWrite, Listed, Listing, Writer};
@@ -38,6 +42,10 @@ const HEAD: Duration = Duration::from_secs(10);
 /// The largest head of a request, in bytes.
 const HEAD_BYTES: usize = 32 * 1024;
 
+/// The other end of a request's connection.
+#[derive(Clone, Copy)]
+struct Peer(IpAddr);
+
 /// What the handlers share.
 pub struct App {
     /// Where sockets go.
@@ -46,6 +54,10 @@ pub struct App {
     pub readiness: watch::Receiver<Readiness>,
     /// Who may talk to us.
     pub origins: OriginRule,
+    /// Who may invalidate and publish.
+    pub admin: AdminRule,
+    /// Where that goes.
+    pub feeds: Feeds,
     /// What the console page asks for.
     pub console: Console,
     /// The GraphQL endpoint; `None` where it is turned off.
@@ -67,6 +79,8 @@ fn router(app: &Arc<App>) -> Router {
         .route("/health", get(health::health))
         .route("/ready", get(health::ready))
         .route("/console.json", get(console::listing))
+        .route("/invalidate", post(admin::invalidate))
+        .route("/publish", post(admin::publish))
         .route("/socket/websocket", any(websocket::upgrade))
         .route("/realtime/v1/websocket", any(websocket::upgrade))
         .route("/websocket", any(websocket::upgrade));
@@ -92,16 +106,19 @@ fn router(app: &Arc<App>) -> Router {
 
 /// Operations sent by POST are answered past the router: it is made of services in boxes, through which every request
 /// would have to be passed, and every poll until its answer has come.
-async fn answer(app: &App, router: &TowerToHyperService<Router>, request: Request) -> Response {
-    let answer = |request: Request| async move {
+async fn answer(app: &App, router: &TowerToHyperService<Router>, peer: Peer, request: Request) -> Response {
+    let answer = |mut request: Request| async move {
         match &app.graphql {
             Some(graphql) if request.method() == Method::POST && request.uri().path() == graphql::PATH => {
                 graphql::post(graphql, request).await
             }
-            _ => match Box::pin(router.call(request)).await {
-                Ok(response) => response,
-                Err(never) => match never {},
-            },
+            _ => {
+                request.extensions_mut().insert(peer);
+                match Box::pin(router.call(request)).await {
+                    Ok(response) => response,
+                    Err(never) => match never {},
+                }
+            }
         }
     };
     guard::guard(&app.origins, request, answer).await
@@ -120,8 +137,8 @@ pub async fn serve(listener: TcpListener, app: App, mut stop: watch::Receiver<bo
             _ = stop.wait_for(|stop| *stop) => break,
             Some(_) = connections.join_next() => continue,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match accepted {
+            Ok((stream, address)) => (stream, Peer(address.ip())),
             Err(error) => {
                 // Out of file descriptors, or a client that went away: neither is a reason to end.
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -133,7 +150,7 @@ pub async fn serve(listener: TcpListener, app: App, mut stop: watch::Receiver<bo
         let (app, router) = (Arc::clone(&app), router.clone());
         let service = service_fn(move |request: Request<Incoming>| {
             let (app, router) = (Arc::clone(&app), router.clone());
-            async move { Ok::<_, Infallible>(answer(&app, &router, request.map(Body::new)).await) }
+            async move { Ok::<_, Infallible>(answer(&app, &router, peer, request.map(Body::new)).await) }
         });
         let connection = http.serve_connection(TokioIo::new(stream), service).with_upgrades();
         let mut stop = stop.clone();

@@ -111,7 +111,7 @@ impl Operations {
         match read.opaque.iter().next() {
             None => Ok(()),
             Some(opaque) => {
-                let words = format!("a live query cannot follow {opaque}");
+                let words = format!("this query cannot be live: {opaque}");
                 Err(Refused::new(Fault::Validation, code::LIVE_UNSEEN, &words))
             }
         }

@@ -213,8 +213,8 @@ pub struct Operations {
 }
 
 impl Operations {
-    /// Nothing can be asked before [`Operations::serve`] was called. `stale` is notified when a statement failed as if the
-    /// schema were no longer that of the database.
+    /// Nothing can be asked before [`Operations::serve`] was called. `stale` is notified when the schema may be no longer that
+    /// of the database, as when a statement failed.
     #[must_use]
     pub fn new(database: Arc<dyn Database>, limits: Limits, stale: Arc<Notify>) -> Self {
         let none = (Fault::Unavailable, "the schema has not been read from the database yet".to_owned());
@@ -237,6 +237,11 @@ impl Operations {
     /// When there is none.
     pub fn served(&self) -> Served {
         self.serving().map(|serving| Arc::clone(&serving.schema))
+    }
+
+    /// Has the schema looked at, which may be another one.
+    pub fn look(&self) {
+        self.stale.notify_one();
     }
 
     /// Everything that needs no database.

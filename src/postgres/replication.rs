@@ -15,7 +15,8 @@ use super::backoff::Backoff;
 use super::session::{CONNECT_SECONDS, Session};
 use super::setup::{self, Prepared, Source};
 use super::{Class, PostgresError, types};
-use crate::change::assembler::Assembler;
+use crate::change::assembler::{Assembler, Passed};
+use crate::change::message::Content;
 use crate::dispatch::{Inlet, Watches, acknowledged};
 use crate::lsn::{Cursor, Epoch, Lsn};
 use crate::pgoutput::{self, Message};
@@ -42,8 +43,8 @@ pub struct Reader {
     inlet: Inlet,
     watches: Watches,
     stop: watch::Receiver<bool>,
-    /// The last cursor handed over; everything up to it comes again after a reconnect and is dropped.
-    last: Cursor,
+    /// What was handed over; everything up to there comes again after a reconnect and is dropped.
+    passed: Passed,
     epoch: Option<Epoch>,
     was_live: bool,
 }
@@ -60,8 +61,19 @@ impl Reader {
         watches: Watches,
         stop: watch::Receiver<bool>,
     ) -> Self {
-        let last = Cursor::default();
-        Self { config, session, source, row_bytes, inlet, watches, stop, last, epoch: None, was_live: false }
+        let passed = Passed::default();
+        Self {
+            config,
+            session,
+            source,
+            row_bytes,
+            inlet,
+            watches,
+            stop,
+            passed,
+            epoch: None,
+            was_live: false,
+        }
     }
 
     /// Streams until told to stop.
@@ -129,7 +141,7 @@ impl Reader {
                 .await?;
         if self.epoch.is_some_and(|known| known != epoch) {
             tracing::warn!(%epoch, "the database is another one, or was promoted: a new epoch begins");
-            self.last = Cursor::default();
+            self.passed = Passed::default();
         }
         self.epoch = Some(epoch);
         self.inlet.begin(epoch, Cursor::before(position));
@@ -193,7 +205,7 @@ impl Reader {
         let mut abandoned = pin!(liveness::abandoned(self.session.clone(), self.source.slot.clone()));
         let mut progress = self.watches.progress.clone();
         let mut stop = self.stop.clone();
-        let mut assembler = Assembler::after(self.last);
+        let mut assembler = Assembler::after(self.passed);
         let mut signs = ShutdownSigns::default();
         let mut marked = false;
         loop {
@@ -237,8 +249,12 @@ impl Reader {
                         self.inlet.readiness(Readiness::live());
                     }
                 }
-                ReplicationEvent::Message { transactional, prefix, content, .. } => {
+                ReplicationEvent::Message { transactional, lsn, prefix, content } => {
                     marked |= transactional && prefix == MARKER && content == marker.as_bytes();
+                    let Some(read) = readable(&prefix, lsn, &content) else { continue };
+                    let lsn = Lsn(lsn.as_u64());
+                    let piece = assembler.message(transactional, lsn, read, content.len())?;
+                    self.hand_over(piece).await;
                 }
                 ReplicationEvent::XLogData { wal_start, data, .. } => {
                     let message = pgoutput::decode(&data)?;
@@ -260,9 +276,7 @@ impl Reader {
     /// last one on its own time.
     async fn hand_over(&mut self, piece: Option<crate::change::Transaction>) {
         let Some(piece) = piece else { return };
-        if let Some(last) = piece.changes.last() {
-            self.last = last.cursor;
-        }
+        self.passed.pass(&piece);
         self.inlet.transaction(piece).await;
     }
 
@@ -337,6 +351,16 @@ impl Reader {
             }
         }
     }
+}
+
+/// What a logical message says to us. What it does not say is logged without its content.
+fn readable(prefix: &str, lsn: pgwire_replication::Lsn, content: &Bytes) -> Option<Content> {
+    match Content::read(prefix.as_bytes(), content) {
+        Some(Ok(read)) => return Some(read),
+        Some(Err(error)) => tracing::warn!(prefix, %lsn, %error, "a logical message is ignored"),
+        None => tracing::debug!(%lsn, bytes = content.len(), "a logical message of somebody else is ignored"),
+    }
+    None
 }
 
 /// Ends when a stop comes while no session streams.

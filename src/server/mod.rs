@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_postgres::Config;
 
+use crate::access::AdminRule;
 use crate::channel;
 use crate::dispatch::Dispatcher;
 use crate::graphql::schema::SchemaError;
@@ -25,7 +26,7 @@ use crate::postgres::session::Session;
 use crate::postgres::setup::Source;
 use crate::postgres::{PostgresError, catalog};
 use crate::readiness::Readiness;
-use crate::settings::Settings;
+use crate::settings::{Secret, Settings};
 
 /// Joins that may wait for the gate's attention; those beyond wait in their sockets' tasks.
 const QUESTIONS: usize = 1024;
@@ -132,6 +133,8 @@ impl Server {
             hub: hub.clone(),
             readiness: readiness.clone(),
             origins: settings.auth.rule.clone(),
+            admin: AdminRule::new(settings.admin.secret.as_ref().map(Secret::expose), address.ip()),
+            feeds,
             console: console(session, publication, write),
             graphiql: graphql.is_some() && settings.graphql.graphiql,
             graphql,

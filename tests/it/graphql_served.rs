@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
-use walcast::access::OriginRule;
+use walcast::access::{AdminRule, OriginRule};
 use walcast::change::value::Profile;
 use walcast::feeds::Feeds;
 use walcast::graphql::catalog::Volatility;
@@ -189,6 +189,8 @@ impl Endpoint {
             hub: Hub::start(1, rules, &gate).unwrap(),
             readiness: watch::channel(Readiness::live()).1,
             origins: OriginRule::default(),
+            admin: AdminRule::new(None, address.ip()),
+            feeds: Feeds::default(),
             console: Console { tables: Box::new(|| Box::pin(async { Ok(Vec::new()) })), write: None },
             graphiql: false,
             graphql,

@@ -21,10 +21,10 @@ pub struct Event {
 /// A stream of them.
 pub struct Stream {
     stream: TcpStream,
-    pub head: String,
     raw: Vec<u8>,
     text: String,
     events: VecDeque<Event>,
+    ended: bool,
 }
 
 impl Stream {
@@ -48,12 +48,28 @@ impl Stream {
             head.push(timeout(PATIENCE, stream.read_u8()).await.expect("a head in time").unwrap());
         }
         let head = String::from_utf8(head).unwrap();
-        Self { stream, head, raw: Vec::new(), text: String::new(), events: VecDeque::new() }
+        assert!(head.contains("content-type: text/event-stream"), "{head}");
+        Self { stream, raw: Vec::new(), text: String::new(), events: VecDeque::new(), ended: false }
     }
 
-    /// A live query of this graph.
+    /// A live query of this graph, once the publication that walcast makes was seen by the one who reads the catalog.
     pub async fn live(graph: &Graph, query: &str) -> Self {
-        Self::open(&graph.walcast, query, &json!({}), "").await
+        Self::followed(&graph.walcast, query).await
+    }
+
+    /// The same of any walcast.
+    pub async fn followed(walcast: &Walcast, query: &str) -> Self {
+        walcast.wait_for_status("live").await;
+        let deadline = std::time::Instant::now() + PATIENCE;
+        loop {
+            let mut stream = Self::open(walcast, query, &json!({}), "").await;
+            let first = stream.next().await.expect("a result");
+            if !first.data.to_string().contains("the publication that walcast reads is not there") {
+                stream.events.push_front(first);
+                return stream;
+            }
+            assert!(std::time::Instant::now() < deadline, "{first:?}");
+        }
     }
 
     /// The next event, which is to come in time; `None` at the end.
@@ -67,17 +83,15 @@ impl Stream {
             if let Some(event) = self.events.pop_front() {
                 return Some(event);
             }
-            let mut bytes = [0; 16 * 1024];
-            let count =
-                timeout(PATIENCE, self.stream.read(&mut bytes)).await.expect("an event in time").unwrap();
-            if count == 0 {
+            if self.ended {
                 return None;
             }
+            let mut bytes = [0; 16 * 1024];
+            let count = self.stream.read(&mut bytes).await.unwrap_or_default();
+            self.ended = count == 0;
             self.raw.extend(&bytes[..count]);
             while let Some((chunk, rest)) = chunk(&self.raw) {
-                if chunk.is_empty() {
-                    return self.events.pop_front();
-                }
+                self.ended |= chunk.is_empty();
                 self.text.push_str(std::str::from_utf8(&chunk).unwrap());
                 self.raw = rest;
             }

@@ -72,7 +72,7 @@ async fn results_tell_their_resource_identifiers_and_what_made_them() {
     assert_eq!(first["extensions"]["live"]["causes"], json!([]));
     graph.client.batch_execute("insert into bids (auction_id, amount) values (1, 20)").await.unwrap();
     let second = stream.result().await;
-    let causes = json!(["Bid:4", "Query.bids", "Query.bid", "Query.bid(id:\"4\")", "Auction:1"]);
+    let causes = json!(["Bid:4", "Query.bid", "Query.bid(id:\"4\")", "Query.bids", "Auction:1"]);
     assert_eq!(second["extensions"]["live"]["causes"], causes, "{second}");
     // The old parent is known once the old row is in the log.
     graph.client.batch_execute("alter table bids replica identity full").await.unwrap();
@@ -269,7 +269,7 @@ async fn ddl_is_followed_and_ends_what_it_leaves_without_meaning() {
             break result;
         }
     };
-    assert!(result["errors"][0]["message"].as_str().unwrap().contains("number"), "{result}");
+    assert!(result["errors"].to_string().contains("`number`"), "{result}");
     things.complete().await;
 }
 
@@ -313,8 +313,7 @@ async fn a_change_during_a_run_is_not_lost() {
         // The run has its snapshot and sleeps.
         graph.running("slow").await;
         graph.client.batch_execute(&format!("update things set number = {round}1")).await.unwrap();
-        assert_eq!(stream.data().await, json!({ "slow": round * 10 }));
-        assert_eq!(stream.data().await, json!({ "slow": round * 10 + 1 }));
+        stream.until(&json!({ "slow": round * 10 + 1 })).await;
     }
 }
 
@@ -379,10 +378,9 @@ async fn a_commit_that_is_decoded_before_it_is_visible_is_waited_for() {
     let walcast = Walcast::spawn(&cluster.url("postgres"), &EXPLAINED);
     let client = cluster::connect(&cluster.url("postgres")).await;
     client.batch_execute(DEMO).await.unwrap();
-    walcast.wait_for_status("live").await;
     until("a schema is served", async || walcast.get("/graphql?query=%7Bauctions%7Bid%7D%7D").await.0 == 200)
         .await;
-    let mut stream = Stream::open(&walcast, CURRENT, &json!({}), "").await;
+    let mut stream = Stream::followed(&walcast, CURRENT).await;
     stream.data().await;
     // From now on commits wait for a standby that is not there, after they are in the log.
     client.batch_execute("alter system set synchronous_standby_names = 'nobody'").await.unwrap();

@@ -15,6 +15,7 @@ mod slot;
 mod socket;
 mod walcast;
 
+mod admin;
 mod channels;
 mod cluster_tests;
 mod console_page;
@@ -48,6 +49,7 @@ mod limits;
 mod live;
 mod live_oracle;
 mod live_queries;
+mod messages;
 mod positions;
 mod reader_cursors;
 mod reader_ddl;

@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 use tokio_postgres::Client;
-use walcast::change::assembler::Assembler;
+use walcast::change::Transaction;
+use walcast::change::assembler::{Assembler, Passed};
 use walcast::change::value::Profile;
 use walcast::change::wire::Telling;
 use walcast::lsn::{Cursor, Lsn};
@@ -82,17 +83,8 @@ impl Slot {
     /// The payloads of the changes that nobody has acknowledged yet, made by our own decoder from a look into
     /// the slot that takes nothing out of it. Nobody may read it meanwhile.
     pub async fn peek(&self, publication: &str) -> Vec<Value> {
-        let sql = "select lsn::text, data from pg_logical_slot_peek_binary_changes($1, null, null, \
-                   'proto_version', '1', 'publication_names', $2, 'messages', 'true')";
-        let quoted = postgres_protocol::escape::escape_identifier(publication);
-        let rows = self.client.query(sql, &[&self.name, &quoted]).await.unwrap();
-        let mut assembler = Assembler::after(Cursor::default());
         let mut payloads = Vec::new();
-        for row in rows {
-            let lsn: Lsn = row.get::<_, String>(0).parse().unwrap();
-            let data = bytes::Bytes::from(row.get::<_, Vec<u8>>(1));
-            let message = pgoutput::decode(&data).unwrap();
-            let Some(piece) = assembler.apply(lsn, &data, &message).unwrap() else { continue };
+        for piece in self.pieces(publication, true, Passed::default()).await {
             for change in &piece.changes {
                 let mut json = Vec::new();
                 change.write_payload(&mut json, &piece.commit_timestamp, Telling::Plain, Profile::Default);
@@ -100,6 +92,22 @@ impl Slot {
             }
         }
         payloads
+    }
+
+    /// As [`Slot::peek`], the pieces behind `passed`, with or without `messages`.
+    pub async fn pieces(&self, publication: &str, messages: bool, passed: Passed) -> Vec<Transaction> {
+        let sql = "select lsn::text, data from pg_logical_slot_peek_binary_changes($1, null, null, \
+                   'proto_version', '1', 'publication_names', $2, 'messages', $3)";
+        let quoted = postgres_protocol::escape::escape_identifier(publication);
+        let rows = self.client.query(sql, &[&self.name, &quoted, &messages.to_string()]).await.unwrap();
+        let mut assembler = Assembler::after(passed);
+        let pieces = rows.into_iter().filter_map(|row| {
+            let lsn: Lsn = row.get::<_, String>(0).parse().unwrap();
+            let data = bytes::Bytes::from(row.get::<_, Vec<u8>>(1));
+            let message = pgoutput::decode(&data).unwrap();
+            assembler.apply(lsn, &data, &message).unwrap()
+        });
+        pieces.collect()
     }
 }
 
