@@ -44,11 +44,12 @@ lint: ## formatting, lints, licences, banned and duplicate crates, sources
 format: ## rewrite the source in its one formatting
 	$(CARGO) fmt
 
-bench: ## criterion's benchmarks, then channels under load, then GraphQL; docs/benchmarks.md tells how to read them
+bench: ## criterion's benchmarks, then channels under load, GraphQL, live queries; docs/benchmarks.md tells how to read them
 	@scripts/setup.sh bench
 	$(CARGO) bench --locked --bench hot_paths
 	$(CARGO) bench --locked --bench load
 	$(CARGO) bench --locked --bench graphql
+	$(CARGO) bench --locked --bench live
 
 # Coverage needs compiler flags that a stable toolchain accepts only with RUSTC_BOOTSTRAP.
 fuzz: ## every fuzz target in turn; TIME=60 is the seconds for each
@@ -60,5 +61,5 @@ fuzz: ## every fuzz target in turn; TIME=60 is the seconds for each
 
 clean: ## remove what was built and what the tests installed; no database and no volume is touched
 	$(CARGO) clean
-	rm -rf benches/peers/graphql-yoga/node_modules
+	rm -rf benches/peers/graphql-yoga/node_modules benches/peers/graphql-yoga-live/node_modules
 	rm -rf tests/node_modules tests/clients/node_modules tests/clients/.venv tests/browser/node_modules tests/long/node_modules graphiql/node_modules

@@ -138,6 +138,7 @@ check_system() {
   have npm || missing+=(npm) # the demo's subscriber installs its Phoenix client with it
   [ "$mode" = test ] || [ "$mode" = test-long ] || return 0
   have curl || missing+=(curl) # one of the examples
+  have psql || missing+=(postgresql-client) # scripts/simulate_*.sh; Homebrew's needs brew link --force
   [ -n "${CHROMIUM:-}" ] || [ -n "$(browser)" ] || missing+=(chromium)
   [ -x "$VENV/bin/python" ] || python_makes_venvs || missing+=(python3 python3-venv)
 }
@@ -276,7 +277,10 @@ lint)
   check_rust_component clippy clippy
   check_cargo_command deny
   ;;
-bench) ensure_npm benches/peers/graphql-yoga ;;
+bench)
+  ensure_npm benches/peers/graphql-yoga
+  ensure_npm benches/peers/graphql-yoga-live
+  ;;
 fuzz) check_cargo_command fuzz ;;
 esac
 say "everything for $mode is there"

@@ -15,6 +15,7 @@
 
 mod client;
 mod scenarios;
+#[allow(dead_code, reason = "the other benchmarks use the rest")]
 mod server;
 
 use tokio::runtime::Runtime;

@@ -13,13 +13,16 @@ pub struct Postgres(Cluster);
 
 impl Postgres {
     pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// With further settings.
+    pub fn start_with(further: &[(&str, &str)]) -> Self {
         let binaries =
             Binaries::find(std::env::var_os("PGBIN").as_deref().map(std::path::Path::new)).expect("Postgres");
         let settings = [("shared_buffers", "512MB"), ("max_wal_size", "8GB"), ("autovacuum", "off")];
-        let options = Options {
-            settings: settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
-            ..Options::default()
-        };
+        let settings = settings.iter().chain(further).map(|(name, value)| ((*name).into(), (*value).into()));
+        let options = Options { settings: settings.collect(), ..Options::default() };
         Self(Cluster::start(&binaries, &options, &mut |_| ()).expect("a cluster"))
     }
 
@@ -102,6 +105,11 @@ impl Walcast {
         });
         let address = wait.await.expect("walcast becomes live");
         Self { child, address }
+    }
+
+    /// Its process identifier.
+    pub fn process(&self) -> u32 {
+        self.child.id()
     }
 
     /// CPU seconds used so far, user and system.

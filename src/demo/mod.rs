@@ -4,8 +4,10 @@
 
 pub mod cluster;
 
+use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
@@ -26,6 +28,14 @@ pub enum DemoError {
     /// The throw-away Postgres could not be started or stopped.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
+    /// The database's URL could not be left where scripts look for it.
+    #[error("cannot write {}", path.display())]
+    Url {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
     /// The example data could not be loaded.
     #[error("the example data could not be loaded")]
     Load(#[source] PostgresError),
@@ -72,6 +82,7 @@ async fn serve(
         let session = session.clone();
         Box::pin(async move { write(&session, action).await.map_err(|error| error.to_string()) })
     };
+    leave_url(cluster, &url)?;
     let server = Server::start(settings, &config, Some(Box::new(writer))).await?;
     let (mut readiness, address) = (server.readiness(), server.address());
     let greeting = tokio::spawn(async move {
@@ -82,6 +93,15 @@ async fn serve(
     let served = server.run(stop).await;
     greeting.abort();
     Ok(served?)
+}
+
+/// Where `scripts/simulate_*.sh` find the database of a demo that runs: a file in its directory, gone with it.
+fn leave_url(cluster: &Cluster, url: &str) -> Result<(), DemoError> {
+    let path = cluster.directory().join("url");
+    let mut options = OpenOptions::new();
+    // The password is in it.
+    let file = options.create_new(true).write(true).mode(0o600).open(&path);
+    file.and_then(|mut file| writeln!(file, "{url}")).map_err(|source| DemoError::Url { path, source })
 }
 
 /// One line of progress.
@@ -100,6 +120,7 @@ fn greet(address: SocketAddr, url: &str) {
 
   Write       psql {url} \\
                 -c \"insert into users (name) values ('you')\"
+              scripts/simulate_bids.sh, scripts/simulate_chat.sh
 
   Subscribe   npm install phoenix@1.8 ws, then in Node:
 

@@ -28,12 +28,14 @@ macro_rules! file {
 
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
-pub(super) static FILES: [File; 9] = [
+pub(super) static FILES: [File; 11] = [
     file!("/", "index.html", "text/html; charset=utf-8"),
     file!("/console.css", "console.css", "text/css; charset=utf-8"),
     file!("/console.svg", "console.svg", "image/svg+xml"),
     file!("/console.js", "console.js", SCRIPT),
     file!("/feed.js", "feed.js", SCRIPT),
+    file!("/live.js", "live.js", SCRIPT),
+    file!("/result.js", "result.js", SCRIPT),
     file!("/sidebar.js", "sidebar.js", SCRIPT),
     file!("/socket.js", "socket.js", SCRIPT),
     file!("/topics.js", "topics.js", SCRIPT),

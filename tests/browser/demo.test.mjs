@@ -1,4 +1,5 @@
-// The console page of `walcast demo`: it watches everything from the start, and its buttons write.
+// The console page of `walcast demo`: it watches everything from the start, its buttons write, and
+// a live query is at hand.
 // Environment: WALCAST_URL (http://127.0.0.1:PORT), SCREENSHOTS (a folder) when pictures are wanted.
 import fs from 'node:fs'
 import path from 'node:path'
@@ -21,6 +22,18 @@ async function press(page, button, kind, table) {
   return newest
 }
 
+// The demo offers a live query, which needs no more than a press of its button.
+async function watchesAnAuction(page) {
+  await page.getByRole('button', { name: 'Live query' }).click()
+  await page.waitForFunction(() => document.getElementById('live-query').value.includes('GetCurrentAuctionBids @live'))
+  await page.getByRole('button', { name: 'Start', exact: true }).click()
+  await page.locator('#live-state[data-state="live"]').waitFor()
+  await page.getByRole('button', { name: 'Bid on auction 1', exact: true }).click()
+  await page.locator('#live-result ins').first().waitFor()
+  assert.ok((await page.locator('#live-keys li').allInnerTexts()).includes('Auction:1'))
+  assert.match(await page.locator('#live-reruns li').first().innerText(), /Auction:1/)
+}
+
 async function main() {
   assert.ok(origin, 'WALCAST_URL is not set')
   const browser = await launch()
@@ -40,6 +53,8 @@ async function main() {
       await press(page, 'Delete the newest', 'DELETE', 'users')
       assert.equal(await page.locator('#demo-words').innerText(), '')
       await picture(page, `demo-${colorScheme}`)
+      await watchesAnAuction(page)
+      await picture(page, `demo-live-${colorScheme}`)
       assert.deepEqual(faults, [])
       await page.close()
     }

@@ -3,14 +3,25 @@
 //
 // The server's database is the caller's, and is expected to hold
 //     create table graphiql_books (id bigint primary key, title text not null)
-// with one row, (9007199254740993, 'Ada <b>'). Any failure is told on stderr and exits with 1.
+// with one row, (9007199254740993, 'Ada <b>'). The caller acts on each line of our stdout, answering `wrote` on our
+// stdin once it has committed:
+//     rename   update graphiql_books set title = 'Live <i>'
+//     restore  update graphiql_books set title = 'Ada <b>'
+// Any failure is told on stderr and exits with 1.
 import fs from 'node:fs'
 import path from 'node:path'
 import assert from 'node:assert/strict'
-import { launch, watchFaults } from './chromium.mjs'
+import { launch, stdinLines, watchFaults } from './chromium.mjs'
 
 const origin = process.env.WALCAST_URL
 const shots = process.env.SCREENSHOTS
+
+const expectLine = stdinLines()
+
+async function ask(word) {
+  process.stdout.write(`${word}\n`)
+  await expectLine('wrote')
+}
 
 async function picture(page, name) {
   if (!shots) return
@@ -62,6 +73,19 @@ async function runsAQuery(page) {
   await page.keyboard.insertText('{"id": "9007199254740993"}')
   await run(page, '"title": "Ada <b>"')
   await shows(page, RESPONSE, '"id": "9007199254740993"')
+}
+
+// Each result replaces the one before, until the same button stops them.
+async function staysLive(page) {
+  await write(page, 'query Book($id: ID!) @live { graphiqlBook(id: $id) { title } }')
+  await run(page, '"title": "Ada <b>"')
+  await ask('rename')
+  await shows(page, RESPONSE, '"title": "Live <i>"')
+  await picture(page, 'graphiql-live')
+  await ask('restore')
+  await shows(page, RESPONSE, '"title": "Ada <b>"')
+  await page.getByRole('button', { name: /^Stop query/ }).click()
+  await page.getByRole('button', { name: /^Execute query/ }).waitFor()
 }
 
 async function completes(page) {
@@ -117,6 +141,7 @@ async function main() {
       await runsTheFirstQuery(page)
       await runsAQuery(page)
       await picture(page, `graphiql-${colorScheme}`)
+      await staysLive(page)
       await completes(page)
       await marksAMistake(page)
       await showsTheSchema(page)

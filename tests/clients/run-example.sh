@@ -1,7 +1,7 @@
 #!/bin/sh
 # Runs one example with the modules that scripts/setup.sh installs beside this file:
 #     WALCAST_URL=ws://127.0.0.1:PORT [TOPIC=...] run-example.sh phoenix|realtime-js|browser|python
-#     WALCAST_URL=http://127.0.0.1:PORT run-example.sh graphql/FILE
+#     WALCAST_URL=http://127.0.0.1:PORT run-example.sh graphql/FILE|live/FILE|countdown/FILE|auction
 # Every example of the first line prints `joined TOPIC ...` once it listens, then `KIND schema.table {row}` a change.
 set -eu
 name=${1:?which example?}
@@ -22,16 +22,24 @@ phoenix | realtime-js)
     mv "$run/subscribe.mjs.$$" "$run/subscribe.mjs"
     exec node "$run/subscribe.mjs"
     ;;
-graphql/*.mjs)
-    node "$here/pins.cjs" "$examples/graphql/package.json"
-    run="$here/node_modules/.examples/graphql"
+graphql/*.mjs | live/*.mjs | countdown/*.mjs)
+    folder=${name%/*}
+    node "$here/pins.cjs" "$examples/$folder/package.json"
+    run="$here/node_modules/.examples/$folder"
     mkdir -p "$run"
-    file=${name#graphql/}
-    cp "$examples/graphql/$file" "$run/$file.$$"
-    mv "$run/$file.$$" "$run/$file"
-    exec node "$run/$file"
+    cp "$examples/$name" "$run/${name#*/}.$$"
+    mv "$run/${name#*/}.$$" "$run/${name#*/}"
+    exec node "$run/${name#*/}"
     ;;
-graphql/*.sh)
+auction)
+    node "$here/pins.cjs" "$examples/auction/package.json"
+    run="$here/node_modules/.examples/auction"
+    mkdir -p "$run"
+    cp "$examples/auction/page.jsx" "$examples/auction/index.html" "$run"
+    "$here/node_modules/.bin/esbuild" "$run/page.jsx" --bundle --jsx=automatic --outfile="$run/page.js" --log-level=error
+    exec node "$here/../browser/auction.mjs" "$run"
+    ;;
+graphql/*.sh | live/*.sh | countdown/*.sh)
     exec sh "$examples/$name"
     ;;
 python)

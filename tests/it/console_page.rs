@@ -1,13 +1,14 @@
 //! The console page in a real browser, and the demo from start to end.
 
 use std::io::{BufRead, BufReader};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::cluster;
+use crate::graphql::{DEMO, Graph};
 use crate::program::{Program, file};
 use crate::walcast::{self, Walcast};
 
@@ -52,14 +53,38 @@ async fn the_page_shows_what_is_written_through_sql() {
 }
 
 #[tokio::test]
+async fn the_page_shows_a_live_query_with_what_changed_and_what_made_it_run() {
+    let graph = Graph::serve(15, DEMO, &[("WALCAST__GRAPHQL__LIVE_EXTENSIONS", "true")]).await;
+    let url = format!("http://{}", graph.walcast.address());
+    let script = file("tests/browser/live.test.mjs");
+    let mut page = Program::start("node".as_ref(), &[&script], &[("WALCAST_URL", &url)]);
+    loop {
+        let statement = match page.expect_line().await.as_str() {
+            "bid" => "insert into bids (auction_id, amount) values (1, 20)",
+            "title" => "update auctions set title = 'A <b>table</b>' where id = 1",
+            "other" => "insert into bids (auction_id, amount) values (2, 500)",
+            "delete" => "delete from bids where auction_id = 1 and amount = 20",
+            "done" => break,
+            other => panic!("the page says {other}"),
+        };
+        graph.client.batch_execute(statement).await.unwrap();
+        page.say("wrote").await;
+    }
+    page.finish().await;
+}
+
+#[tokio::test]
 async fn the_demo_serves_its_page_ends_cleanly_and_starts_again() {
+    // Of its own, so that the script finds this demo and not that of another test.
+    let temporary = std::env::temp_dir().join(format!("walcast-demo-page-{}", std::process::id()));
+    std::fs::create_dir_all(&temporary).unwrap();
     for _ in 0..2 {
         let mut command = walcast::command();
         command
             .arg("demo")
             .env("WALCAST__LISTEN", "127.0.0.1:0")
             .env("WALCAST__LOG__FORMAT", "json")
-            .env("TMPDIR", std::env::temp_dir())
+            .env("TMPDIR", &temporary)
             .stdout(Stdio::piped());
         let (mut demo, mut output) = Walcast::start_with_output(command);
         demo.wait_for_status("live").await;
@@ -77,10 +102,15 @@ async fn the_demo_serves_its_page_ends_cleanly_and_starts_again() {
         let url = format!("http://{}", demo.address());
         let script = file("tests/browser/demo.test.mjs");
         Program::start("node".as_ref(), &[&script], &[("WALCAST_URL", &url)]).finish().await;
+        let mut bids = Command::new(file("scripts/simulate_bids.sh"));
+        bids.args(["-n", "2", "-d", "0"]).env_remove("DATABASE_URL").env("TMPDIR", &temporary);
+        let bids = bids.output().unwrap();
+        assert!(bids.status.success(), "the demo's database was not found: {bids:?}");
         demo.signal(Signal::SIGINT);
         assert!(demo.wait().success());
         assert!(!directory.exists(), "{} was left behind", directory.display());
     }
+    std::fs::remove_dir_all(temporary).unwrap();
 }
 
 #[tokio::test]

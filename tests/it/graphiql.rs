@@ -10,7 +10,7 @@ async fn ask(walcast: &Walcast, path: &str, headers: &str) -> (String, String) {
 }
 
 #[tokio::test]
-async fn a_query_is_written_completed_and_run_in_the_page() {
+async fn a_query_is_written_completed_run_and_kept_live_in_the_page() {
     let database = cluster::shared(18).database().await;
     let sql = database.connect().await;
     sql.batch_execute(
@@ -24,7 +24,17 @@ async fn a_query_is_written_completed_and_run_in_the_page() {
     walcast.wait_for_log("the GraphQL schema was read").await;
     let url = format!("http://{}", walcast.address());
     let script = file("tests/browser/graphiql.test.mjs");
-    Program::start("node".as_ref(), &[&script], &[("WALCAST_URL", &url)]).finish().await;
+    let mut page = Program::start("node".as_ref(), &[&script], &[("WALCAST_URL", &url)]);
+    while let Some(line) = page.line().await {
+        let title = match line.as_str() {
+            "rename" => "Live <i>",
+            "restore" => "Ada <b>",
+            other => panic!("the page says {other}"),
+        };
+        sql.execute("update graphiql_books set title = $1", &[&title]).await.unwrap();
+        page.say("wrote").await;
+    }
+    page.finish().await;
 }
 
 #[tokio::test]

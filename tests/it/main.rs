@@ -34,6 +34,7 @@ mod graphql_functions;
 mod graphql_fuzzed;
 mod graphql_http;
 mod graphql_injection;
+mod graphql_live_clients;
 mod graphql_odd_rows;
 mod graphql_oracle;
 mod graphql_pool;

@@ -1,8 +1,9 @@
 // The console page: one connection, one feed, and what ties them to the elements of index.html.
 import { Connection } from './socket.js'
 import { Feed, KEEP } from './feed.js'
+import { DEMO, everyList, LiveQuery, LiveView } from './live.js'
 import { Sidebar } from './sidebar.js'
-import { copyButton, drawSpark, renderItem } from './view.js'
+import { copyButton, drawSpark, el, renderItem } from './view.js'
 import { describe, EVERYTHING, normalise } from './topics.js'
 
 const PAGE = 60
@@ -170,7 +171,51 @@ async function askTables() {
     watch(EVERYTHING)
     drawer()
   }
+  listed = true
+  offerLive()
   requestPaint()
+}
+
+// ---- the live query -----------------------------------------------------------------------------
+
+const live = new LiveQuery(new URL('graphql', document.baseURI).href, () => liveView.paint())
+const liveView = new LiveView(live)
+let samples = []
+let listed = false
+
+async function askGraphql(query) {
+  const answer = await fetch(`${live.url}?${new URLSearchParams({ query })}`, { headers: { accept: 'application/json' } })
+  return answer.json()
+}
+
+// Once it is known whether this is the demo, and somebody wants to see it.
+async function offerLive() {
+  if (!listed || samples.length > 0 || document.body.dataset.view !== 'live') return
+  samples = demo ? DEMO : await everyList(askGraphql).catch(() => [])
+  $('live-samples').replaceChildren(el('option', '', 'Choose one'), ...samples.map(([name]) => el('option', '', name)))
+  if ($('live-query').value === '' && samples.length > 0) chooseLive(1)
+}
+
+function chooseLive(index) {
+  $('live-samples').selectedIndex = index
+  $('live-query').value = samples[index - 1]?.[1] ?? ''
+}
+
+function startLive() {
+  const [query, variables] = [$('live-query').value, $('live-variables').value]
+  live.start(query, variables)
+  remember()
+}
+
+function look(view) {
+  document.body.dataset.view = view
+  const isLive = view === 'live'
+  $('live-view').hidden = !isLive
+  $('changes-view').hidden = isLive
+  $('changes-side').hidden = isLive
+  for (const button of document.querySelectorAll('nav [data-view]')) button.setAttribute('aria-current', String(button.dataset.view === view))
+  noticeScroll()
+  offerLive()
 }
 
 // ---- painting ---------------------------------------------------------------------------------
@@ -297,10 +342,12 @@ async function write(button) {
   words.textContent = answer.ok ? '' : (answer.body.error?.message ?? 'The server did not take the write.')
 }
 
-// The topics stand in the address, so that a reload or a sent link watches the same.
+// Topics and live query stand in the address, so that a reload or a sent link watches the same.
 function remember() {
-  const topics = new URLSearchParams([...connection.channels.keys()].map((topic) => ['topic', topic]))
-  history.replaceState(null, '', `#${topics}`)
+  const address = new URLSearchParams([...connection.channels.keys()].map((topic) => ['topic', topic]))
+  if (live.state !== 'idle') for (const [name, value] of live.asked) address.set(name, value)
+  if (document.body.dataset.view === 'live') address.set('view', 'live')
+  history.replaceState(null, '', `#${address}`)
 }
 
 $('cursor').replaceChildren(document.createTextNode('none yet'))
@@ -330,6 +377,21 @@ $('topic-form').addEventListener('submit', (event) => {
   else watch(topic)
   $('topic').value = ''
 })
+$('live-form').addEventListener('submit', (event) => {
+  event.preventDefault()
+  startLive()
+})
+$('live-stop').addEventListener('click', () => {
+  live.stop()
+  remember()
+})
+$('live-samples').addEventListener('change', () => chooseLive($('live-samples').selectedIndex))
+for (const button of document.querySelectorAll('nav [data-view]')) {
+  button.addEventListener('click', () => {
+    look(button.dataset.view)
+    remember()
+  })
+}
 for (const button of document.querySelectorAll('[data-action]')) button.addEventListener('click', () => write(button))
 window.addEventListener('scroll', noticeScroll, { passive: true })
 window.addEventListener('online', () => connection.wake())
@@ -342,7 +404,14 @@ const wide = window.matchMedia('(min-width: 56rem)')
 const drawer = () => { $('side').open = wide.matches || connection.channels.size === 0 }
 wide.addEventListener('change', drawer)
 
-for (const topic of new URLSearchParams(location.hash.slice(1)).getAll('topic')) connection.join(topic)
+const address = new URLSearchParams(location.hash.slice(1))
+for (const topic of address.getAll('topic')) connection.join(topic)
+look(address.get('view') === 'live' ? 'live' : 'changes')
+if (address.has('query')) {
+  $('live-query').value = address.get('query')
+  $('live-variables').value = address.get('variables') ?? ''
+  startLive()
+}
 drawer()
 connection.connect()
 askTables()

@@ -15,7 +15,7 @@ export function el(tag, className, text) {
 }
 
 // For those who hear the page: words that the eye reads from colour and strike-through.
-const spoken = (text) => el('span', 'spoken', text)
+export const spoken = (text) => el('span', 'spoken', text)
 
 export function renderItem(item) {
   return item.kind === 'note' ? renderNote(item) : renderChange(item)
