@@ -6,11 +6,12 @@ use std::fmt::Write as _;
 use apollo_compiler::ExecutableDocument;
 use apollo_compiler::request::coerce_variable_values;
 use apollo_compiler::response::JsonMap;
+use apollo_compiler::validation::Valid;
 use serde_json::json;
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
-use walcast::graphql::plan::{self, Limits};
-use walcast::graphql::read_set::{Extent, Opaque, Predicate, ReadSet, Values, Watch, read_set};
+use walcast::graphql::plan::{self, Limits, Plan};
+use walcast::graphql::read_set::{Extent, Opaque, Predicate, ReadSet, Values, Watch, broad, read_set};
 use walcast::graphql::schema::Schema;
 use walcast::graphql::sql::{self, Script};
 use walcast::graphql::tags::Names;
@@ -33,16 +34,16 @@ impl Tracked {
     async fn of(sql: &str) -> Self {
         let database = cluster::shared(postgres_binaries::majors()[0]).database().await;
         let client = database.connect().await;
-        client.batch_execute(sql).await.unwrap();
         client.batch_execute("create publication walcast for all tables").await.unwrap();
+        client.batch_execute(sql).await.unwrap();
         let catalog = introspection::catalog(&client, &["public".to_owned()], "walcast").await.unwrap();
         let schema = Schema::of(&catalog, &Names::default()).unwrap();
         let tables = catalog.relations.iter().map(|relation| (relation.oid, relation.name.clone())).collect();
         Self { client, schema, tables, _database: database }
     }
 
-    /// The data, the keys and the snapshot that the one statement returns, and the read-set.
-    async fn run(&self, query: &str, variables: &serde_json::Value) -> (String, String, String, ReadSet) {
+    /// The plan of a query, and its coerced variables.
+    fn plan(&self, query: &str, variables: &serde_json::Value) -> (Plan, Valid<JsonMap>) {
         let document = ExecutableDocument::parse_and_validate(&self.schema.definitions, query, "q").unwrap();
         let operation = document.operations.get(None).unwrap();
         let given: JsonMap = serde_json::from_value(variables.clone()).unwrap();
@@ -50,6 +51,12 @@ impl Tracked {
         let (plan, _) =
             plan::plan(&self.schema.model, &document, operation, &variables, LIMITS, &JsonMap::new())
                 .unwrap();
+        (plan, variables)
+    }
+
+    /// The data, the keys and the snapshot that the one statement returns, and the read-set.
+    async fn run(&self, query: &str, variables: &serde_json::Value) -> (String, String, String, ReadSet) {
+        let (plan, variables) = self.plan(query, variables);
         let Script::Query(statement) = sql::write(&self.schema.model, &plan, LIMITS.rows, true) else {
             panic!("a query has one statement")
         };
@@ -72,6 +79,10 @@ impl Tracked {
     /// The read-set in words, a line for each watch.
     async fn told(&self, query: &str, variables: serde_json::Value) -> String {
         let (_, _, _, set) = self.run(query, &variables).await;
+        self.lines(&set).join("\n")
+    }
+
+    fn lines(&self, set: &ReadSet) -> Vec<String> {
         let mut lines: Vec<_> = set.watches.iter().map(|watch| self.line(watch)).collect();
         lines.extend(set.opaque.iter().map(|opaque| match opaque {
             Opaque::Function { name, .. } => format!("function {name}"),
@@ -79,7 +90,7 @@ impl Tracked {
             Opaque::Unseen { name, .. } => format!("unseen {name}"),
             Opaque::Policy { name, .. } => format!("policy {name}"),
         }));
-        lines.join("\n")
+        lines
     }
 
     fn line(&self, watch: &Watch) -> String {
@@ -220,5 +231,87 @@ async fn what_the_slot_does_not_show_is_named() {
         ("{ g { id } }", "t read * any\nt read id closed"),
     ] {
         assert_eq!(tracked.told(query, json!({})).await, expected, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn tables_that_policies_read_are_watched_as_a_whole() {
+    let tracked = Tracked::of(
+        "create table notes (id int primary key, team int, owner text);
+         create table members (team int, who text, primary key (team, who));
+         create table bans (who text primary key); create table teams (id int primary key);
+         create function looked() returns bool language sql stable as 'select true';
+         insert into notes values (1, 1, 'me'); insert into members values (1, 'me');
+         create policy p on notes using (exists (select from members m where m.team = notes.team));
+         create policy p on members using (not exists (select from bans b where b.who = members.who));
+         create policy p on teams using (looked());
+         alter table notes enable row level security; alter table members enable row level security;
+         alter table teams enable row level security;
+         create role notes_reader; grant select on all tables in schema public to notes_reader;
+         set role notes_reader",
+    )
+    .await;
+    for (query, expected) in [
+        ("{ notes { owner } }", "notes rows {1} read id owner\nmembers read * any\nbans read * any"),
+        // One that is read anyway is not there twice.
+        (
+            "{ notes { id } membersAggregate { count } }",
+            "notes rows {1} read id\nmembers aggregate \nbans read * any",
+        ),
+        ("{ teams { id } }", "teams read id\npolicy public.teams"),
+    ] {
+        assert_eq!(tracked.told(query, json!({})).await, expected, "{query}");
+    }
+    tracked
+        .client
+        .batch_execute("reset role; drop owned by notes_reader; drop role notes_reader")
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn without_keys_the_whole_tables_are_watched() {
+    let tracked = Tracked::of(DEMO).await;
+    for (query, expected) in [
+        (
+            "query ($id: ID!) { auction(id: $id) { title bids(filter: {auction: {title: {eq: \"x\"}}}) { amount } } }",
+            "auctions read * any\nbids read * any",
+        ),
+        ("{ auctions { highestBid { amount } } }", "auctions read * any\nbids read * any"),
+        ("{ auctions { bidsAggregate { count } } }", "auctions read * any\nbids read * any"),
+        ("{ __typename }", ""),
+    ] {
+        let mut lines =
+            tracked.lines(&broad(&tracked.schema.model, &tracked.plan(query, &json!({ "id": "1" })).0));
+        lines.sort();
+        assert_eq!(lines.join("\n"), expected, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_followed_is_told_before_anything_runs() {
+    let tracked = Tracked::of(
+        "create table t (id int primary key); create unlogged table u (id int primary key, t int references t);
+         create function f(t) returns int language sql stable as 'select 1';
+         create view v as select id, now() as at from t;",
+    )
+    .await;
+    for (query, words) in [
+        (
+            "{ us { id } }",
+            "public.u is unlogged, so that its changes are not replicated; run ALTER TABLE public.u SET LOGGED",
+        ),
+        ("{ ts(filter: {us: {id: {gt: 1}}}) { id } }", "public.u is unlogged"),
+        ("{ ts { usAggregate { count } } }", "public.u is unlogged"),
+        (
+            "{ ts { f } }",
+            "the function public.f(t), of which it is not known what it reads; say it: COMMENT ON FUNCTION public.f(t) IS \
+             '@walcast depends_on some_table, other_table', or '@walcast depends_on nothing'",
+        ),
+        ("{ vs { id } }", "the view public.v depends on what no table holds: the clock, chance, the session"),
+    ] {
+        let set = broad(&tracked.schema.model, &tracked.plan(query, &json!({})).0);
+        let told: Vec<String> = set.opaque.iter().map(ToString::to_string).collect();
+        assert!(told.len() == 1 && told[0].starts_with(words), "{query}: {told:?}");
     }
 }

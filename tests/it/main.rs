@@ -41,6 +41,7 @@ mod graphql_pool;
 mod graphql_queries;
 mod graphql_read_sets;
 mod graphql_rights;
+mod graphql_sees;
 mod graphql_stream;
 mod graphql_values;
 mod graphql_watch;
