@@ -83,6 +83,8 @@ pub struct Source {
     pub published: Option<Oid>,
     /// Rows are left out of the publication by a filter.
     pub filtered: bool,
+    /// Row security is enabled.
+    pub secured: bool,
     /// What its row-security policies stand on, as far as they bind those who read.
     pub policies: Reading,
 }

@@ -47,6 +47,8 @@ pub struct Coverage {
     /// The relations under which changes of its rows come through the slot: itself, its partitions or what it is a
     /// partition of, and what inherits from it. Or why not all of them come, and what to do.
     pub followed: Result<Vec<Oid>, String>,
+    /// Row security is enabled, so that any column may say who sees a row.
+    pub secured: bool,
     /// Tables that its row-security policies read; their own guards are not among them. Or why that is not known, and
     /// what to do.
     pub guards: Result<Vec<Oid>, String>,

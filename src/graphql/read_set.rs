@@ -292,7 +292,14 @@ impl Reading<'_> {
         conditions: &[Condition],
         above: Option<&Above<'_>>,
     ) -> Result<Members, PlanError> {
+        let mut asked = Vec::new();
         let bound = match (from, above) {
+            (From::Key(key), _) if !key.iter().all(|(column, _)| is_spelt_alike(entity, *column)) => {
+                for (column, operand) in key {
+                    asked.push(Condition::Compare(*column, Comparison::Eq, operand.clone()));
+                }
+                None
+            }
             (From::Key(key), _) => {
                 let columns = names(entity, key.iter().map(|(column, _)| *column)).collect();
                 let values: Result<Values, _> = key.iter().map(|(_, operand)| self.bind(operand)).collect();
@@ -306,7 +313,7 @@ impl Reading<'_> {
         };
         let closed = matches!(from, From::Function(_) | From::Composite { .. } | From::Returned);
         let predicates: Result<_, _> =
-            conditions.iter().map(|condition| self.predicate(entity, condition)).collect();
+            conditions.iter().chain(&asked).map(|condition| self.predicate(entity, condition)).collect();
         Ok(Members { bound, conditions: predicates?, closed })
     }
 
@@ -360,10 +367,26 @@ impl Reading<'_> {
             }
             RelationKind::Table => {
                 let key = names(entity, entity.key.iter().copied()).collect();
+                let coverage = self.model.coverage.get(&entity.oid);
+                // Any column may decide whether a policy shows a row.
+                let (columns, extent) = match extent {
+                    extent if coverage.is_some_and(|coverage| !coverage.secured) => (columns, extent),
+                    Extent::Window(_) | Extent::Aggregate(_) => (None, Extent::Any),
+                    extent => (None, extent),
+                };
                 self.watches.push(Watch { table: entity.oid, key, rows, columns, members, extent });
             }
         }
     }
+}
+
+/// Whether clients spell values of a column as Postgres does, but for zeros and case: integers, texts, `uuid`. A date
+/// comes in many forms.
+fn is_spelt_alike(entity: &Entity, column: ColumnId) -> bool {
+    entity
+        .columns
+        .get(column)
+        .is_some_and(|column| matches!(column.value.base, 20 | 21 | 23 | 25 | 1043 | 2950))
 }
 
 fn names<'a>(

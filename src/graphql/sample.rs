@@ -154,6 +154,7 @@ impl Sample {
             heirs: Vec::new(),
             published: Some(relation.oid),
             filtered: false,
+            secured: false,
             policies: Reading::default(),
         });
     }

@@ -152,6 +152,8 @@ fn compare(base: u32, text: &str, comparison: Comparison, operand: &str) -> Trut
 /// How two texts of values compare: `None` is not known, `Some(None)` is not equal and no more.
 fn order(kind: Kind, one: &str, two: &str) -> Option<Option<Ordering>> {
     match kind {
+        // Clients may also write `yes` or `on`.
+        Kind::Boolean if ![one, two].iter().all(|text| ["t", "f", "true", "false"].contains(text)) => None,
         Kind::Boolean | Kind::Uuid => Some((loose(one) == loose(two)).then_some(Ordering::Equal)),
         Kind::Text => Some((one == two).then_some(Ordering::Equal)),
         Kind::Number => Some(Some(numbers(one, two)?)),
@@ -221,6 +223,7 @@ mod tests {
         assert_eq!(compare(20, "2", Comparison::In, "{1,2}"), Truth::TRUE);
         assert_eq!(compare(25, "2", Comparison::In, "{1,NULL}"), EITHER);
         assert_eq!(compare(16, "t", Comparison::Eq, "true"), Truth::TRUE);
+        assert_eq!(compare(16, "t", Comparison::Eq, "yes"), EITHER);
         assert_eq!(compare(1186, "1 day", Comparison::Eq, "24:00:00"), EITHER);
     }
 }

@@ -94,18 +94,13 @@ impl<'a> Tuple<'a> {
             match self.get(name) {
                 Known::Null => return Ok(None),
                 Known::Unknown => return Err(Unknown),
-                Known::Text(_) if !(column.type_oid >= FIRST_OWN || comparable(&column.info.name)) => {
-                    return Err(Unknown);
-                }
+                Known::Text(_) if !comparable(&column.info.name) => return Err(Unknown),
                 Known::Text(text) => push(&mut out, text),
             }
         }
         Ok(Some(out))
     }
 }
-
-/// The first object identifier that is not Postgres' own (`FirstNormalObjectId`): enums, domains, types of extensions.
-const FIRST_OWN: u32 = 16_384;
 
 /// Something that the log does not tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

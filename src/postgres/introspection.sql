@@ -264,6 +264,7 @@ sources (schema, name, value) as (
     ), '[]'),
     'published', own.oid::int8,
     'filtered', coalesce(own.filtered, false),
+    'secured', c.relrowsecurity,
     'policies', coalesce(r.listing, nothing.listing)
   )
   from (select distinct oid from descent) d

@@ -15,7 +15,7 @@ pub(super) fn add(draft: &mut Draft<'_>) {
         let followed = followed(source, &sources, catalog.publication.as_ref());
         let guards = tables(catalog, names, &source.policies)
             .map_err(|fault| format!("a row-security policy of {} {fault}", name(source)));
-        (source.oid, Coverage { name: name(source), followed, guards })
+        (source.oid, Coverage { name: name(source), followed, secured: source.secured, guards })
     });
     draft.model.coverage = coverage.collect();
 }
