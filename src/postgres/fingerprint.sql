@@ -1,4 +1,5 @@
--- A text that changes whenever introspection.sql may answer otherwise, or a query may without a row having changed. A DDL
+-- A text that changes whenever introspection.sql may answer otherwise, or a query may without a row having changed, and one
+-- that changes whenever the publication does. A DDL
 -- statement writes a new version of the rows that it concerns, GRANT and COMMENT ON too; of pg_class and pg_index, whose rows
 -- TRUNCATE, VACUUM FULL and REINDEX write as well, the columns count that say something.
 -- $1: the exposed schemas. $2: the publication.
@@ -94,9 +95,11 @@ versions (class, object, part, version) as (
   select 16, t.relid, 0, hashtextextended(t::text, 0)
   from publication p cross join lateral pg_get_publication_tables(p.pubname) t
 )
-select concat_ws(' ', r.oid, v.count, v.sum)
+select concat_ws(' ', r.oid, v.count, v.sum), concat_ws(' ', v.published, v.publication)
 from pg_roles r, (
-  select count(*), sum(hashint8extended((object::int8 << 32) # version, (class::int8 << 32) # part))
+  select count(*), sum(number), count(*) filter (where class >= 15) as published,
+    sum(number) filter (where class >= 15) as publication
   from versions
+    cross join lateral hashint8extended((object::int8 << 32) # version, (class::int8 << 32) # part) number
 ) v
 where r.rolname = current_user

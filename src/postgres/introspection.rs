@@ -1,7 +1,7 @@
 //! Reads the catalog as a schema is made of it, and tells cheaply whether it may have changed.
 
-use tokio_postgres::Client;
 use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, Row};
 
 use super::PostgresError;
 use crate::graphql::catalog::Catalog;
@@ -19,12 +19,21 @@ pub async fn catalog(
     schemas: &[String],
     publication: &str,
 ) -> Result<Catalog, PostgresError> {
-    let text = one(client, CATALOG, schemas, publication).await?;
-    serde_json::from_str(&text).map_err(PostgresError::Catalog)
+    let row = one(client, CATALOG, schemas, publication).await?;
+    serde_json::from_str(row.get(0)).map_err(PostgresError::Catalog)
 }
 
-/// A text that changes whenever [`catalog`] may answer otherwise. Taken before it, so that a change between the
-/// two is seen the next time.
+/// What differs when something has changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fingerprint {
+    /// Another one whenever [`catalog`] may answer otherwise, or a query may without a row having changed: a function's
+    /// body, a policy, a grant.
+    pub all: String,
+    /// Another one whenever the publication has changed.
+    pub publication: String,
+}
+
+/// Looks whether something has changed. Taken before [`catalog`], so that a change between the two is seen the next time.
 ///
 /// # Errors
 /// When the session breaks.
@@ -32,8 +41,9 @@ pub async fn fingerprint(
     client: &Client,
     schemas: &[String],
     publication: &str,
-) -> Result<String, PostgresError> {
-    one(client, FINGERPRINT, schemas, publication).await
+) -> Result<Fingerprint, PostgresError> {
+    let row = one(client, FINGERPRINT, schemas, publication).await?;
+    Ok(Fingerprint { all: row.get(0), publication: row.get(1) })
 }
 
 async fn one(
@@ -41,7 +51,7 @@ async fn one(
     sql: &str,
     schemas: &[String],
     publication: &str,
-) -> Result<String, PostgresError> {
+) -> Result<Row, PostgresError> {
     let parameters: [&(dyn ToSql + Sync); 2] = [&schemas, &publication];
-    Ok(client.query_one(sql, &parameters).await.map_err(PostgresError::Sql)?.get(0))
+    client.query_one(sql, &parameters).await.map_err(PostgresError::Sql)
 }

@@ -9,8 +9,9 @@ use tokio_postgres::types::{Oid, ToSql};
 use tokio_postgres::{Client, Config};
 
 use super::backoff::Backoff;
+use super::introspection::{self, Fingerprint};
 use super::session::{Session, as_role};
-use super::{Class, PostgresError, introspection};
+use super::{Class, PostgresError};
 use crate::graphql::catalog::Catalog;
 
 /// How long it rests between two looks at least, however often it is nudged.
@@ -64,8 +65,12 @@ struct Place {
 /// What the last look saw.
 #[derive(Default)]
 struct Memory {
-    fingerprint: String,
+    fingerprint: Fingerprint,
     catalog: Arc<Catalog>,
+    /// Who was writing when the publication had changed.
+    writers: Vec<String>,
+    /// How often such writers came to their end.
+    ended: u64,
     missing: Vec<String>,
 }
 
@@ -140,6 +145,7 @@ impl SchemaWatch {
         let client = self.asked.client().await?;
         let parameters: [&(dyn ToSql + Sync); 1] = [&self.schemas];
         let row = client.query_one(STANDING, &parameters).await.map_err(PostgresError::Sql)?;
+        let wal_level: &str = row.get(5);
         let (above, standby): (Option<&str>, bool) = (row.get(2), row.get(3));
         if let (Some(above), false) = (above, self.loopback) {
             return Ok(Sight::Forbidden(forbidden(row.get(0), row.get(1), above)));
@@ -152,19 +158,32 @@ impl SchemaWatch {
         memory.missing = missing;
 
         let fingerprint = introspection::fingerprint(&client, &self.schemas, &self.publication).await?;
+        if fingerprint.publication != memory.fingerprint.publication {
+            memory.writers = writers(&client).await?;
+        }
         if fingerprint != memory.fingerprint {
             let catalog = introspection::catalog(&client, &self.schemas, &self.publication).await?;
             if catalog != *memory.catalog {
                 memory.catalog = Arc::new(catalog);
             }
             memory.fingerprint = fingerprint;
+        } else if !memory.writers.is_empty() {
+            let still = writers(&client).await?;
+            memory.writers.retain(|writer| still.contains(writer));
+            memory.ended += u64::from(memory.writers.is_empty());
         }
         let live = if standby {
             Err("the database is a standby, whose snapshots show transactions that are still open".to_owned())
+        } else if wal_level != "logical" {
+            Err(format!("wal_level is {wal_level} and not logical, so that changes cannot be read"))
         } else {
-            self.live(&client).await
+            let publication = memory.catalog.publication.as_ref();
+            self.live(&client).await.and_then(|()| {
+                publication.map(drop).ok_or_else(|| format!("there is no publication {:?}", self.publication))
+            })
         };
-        Ok(Sight::Catalog { catalog: Arc::clone(&memory.catalog), version: memory.fingerprint.clone(), live })
+        let version = format!("{} {}", memory.fingerprint.all, memory.ended);
+        Ok(Sight::Catalog { catalog: Arc::clone(&memory.catalog), version, live })
     }
 
     /// Whether the changes that are read are those of the database that is asked.
@@ -187,8 +206,21 @@ impl SchemaWatch {
 const STANDING: &str = "select r.rolname::text, session_user::text, \
       case when r.rolsuper then 'is a superuser' when r.rolbypassrls then 'has BYPASSRLS' end, pg_is_in_recovery(), \
       array(select s from unnest($1::text[]) s where not exists( \
-        select from pg_namespace n where n.nspname = s and has_schema_privilege(n.oid, 'usage'))) \
+        select from pg_namespace n where n.nspname = s and has_schema_privilege(n.oid, 'usage'))), \
+      current_setting('wal_level') \
     from pg_roles r where r.rolname = current_user";
+
+// What a transaction wrote to a table before that was published never comes, though it may commit only after this was
+// seen. The modes are those that writing takes (PostgreSQL manual, 13.3.1).
+const WRITERS: &str = "select distinct virtualtransaction from pg_locks \
+    where locktype = 'relation' and granted and relation >= 16384 \
+      and database = (select oid from pg_database where datname = current_database()) \
+      and mode in ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')";
+
+async fn writers(client: &Client) -> Result<Vec<String>, PostgresError> {
+    let rows = client.query(WRITERS, &[]).await.map_err(PostgresError::Sql)?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
 
 async fn place(client: &Client) -> Result<Place, PostgresError> {
     let sql = "select (select system_identifier from pg_control_system()), \

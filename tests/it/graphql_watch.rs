@@ -44,6 +44,13 @@ impl Watching {
         }
     }
 
+    async fn version(&mut self) -> String {
+        match self.next().await {
+            Sight::Catalog { version, .. } => version,
+            other => panic!("{other:?}"),
+        }
+    }
+
     /// The next catalog, whatever was wrong before: reasons change while a server comes up. Whether live
     /// queries are sound.
     async fn back(&mut self) -> Result<(), String> {
@@ -73,6 +80,7 @@ async fn ddl_is_told_within_seconds_and_nothing_else() {
     for &major in postgres_binaries::majors() {
         let database = cluster::shared(major).database().await;
         let client = database.connect().await;
+        client.batch_execute("create publication walcast for all tables").await.unwrap();
         let mut watching = Watching::start(&database.url(), None, &database.url(), true);
         assert_eq!(watching.relations().await, [""; 0]);
         client.batch_execute("create table a (id int primary key)").await.unwrap();
@@ -108,6 +116,7 @@ async fn a_nudge_has_it_look_at_once() {
 async fn a_lost_connection_is_made_again() {
     let mut own = cluster::own(&postgres_binaries::of_major(18), &[]);
     let url = own.url("postgres");
+    cluster::connect(&url).await.batch_execute("create publication walcast for all tables").await.unwrap();
     let mut watching = Watching::start(&url, None, &url, true);
     watching.relations().await;
     own.stop_server(Shutdown::Fast).unwrap();
@@ -181,4 +190,98 @@ async fn a_role_that_cannot_be_assumed_is_named() {
     let mut watching = Watching::start(&database.url(), Some("nobody has this"), &database.url(), true);
     let Sight::Unreachable(reason) = watching.next().await else { panic!() };
     assert!(reason.contains("nobody has this"), "{reason}");
+}
+
+#[tokio::test]
+async fn what_changes_results_without_a_row_is_told_while_the_catalog_stays() {
+    for &major in postgres_binaries::majors() {
+        let database = cluster::shared(major).database().await;
+        let client = database.connect().await;
+        client
+            .batch_execute(
+                "create publication walcast for all tables; create schema hidden;
+                 create table a (id int primary key); create table b (id int);
+                 create function hidden.one() returns int language sql stable as 'select 1';
+                 create view v as select id from a",
+            )
+            .await
+            .unwrap();
+        let mut watching = Watching::start(&database.url(), None, &database.url(), true);
+        let Sight::Catalog { catalog: first, version, live: Ok(()) } = watching.next().await else {
+            panic!()
+        };
+        let mut versions = vec![version];
+        for change in [
+            "create or replace function hidden.one() returns int language sql stable as 'select 2'",
+            "create or replace view v as select id from a where id > 0",
+            "create policy p on a using (id > 1)",
+            "alter table a enable row level security",
+            "alter policy p on a using (id > 2)",
+            "alter table b alter column id type int using id + 1",
+        ] {
+            // Neither of these is told, nor counted among what is.
+            client
+                .batch_execute(
+                    "insert into a values (1); truncate a; create index on b (id); reindex table b; analyze",
+                )
+                .await
+                .unwrap();
+            watching.nudge.notify_one();
+            client.batch_execute(change).await.unwrap();
+            let Sight::Catalog { catalog, version, live: Ok(()) } = watching.next().await else { panic!() };
+            assert!(catalog == first, "{change} on {major}");
+            assert!(!versions.contains(&version), "{change} on {major}");
+            versions.push(version);
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_writes_while_the_publication_changes_is_waited_for() {
+    for &major in postgres_binaries::majors() {
+        let database = cluster::shared(major).database().await;
+        let (client, writer) = (database.connect().await, database.connect().await);
+        client
+            .batch_execute(
+                "create table a (id int primary key); create table b (id int); create publication walcast",
+            )
+            .await
+            .unwrap();
+        let mut watching = Watching::start(&database.url(), None, &database.url(), true);
+        watching.version().await;
+        // What it writes now is not published, whenever it commits.
+        writer.batch_execute("begin; insert into a values (1)").await.unwrap();
+        client.batch_execute("alter publication walcast add table a").await.unwrap();
+        watching.version().await;
+        // Nothing is told while it writes on.
+        client.batch_execute("create table c (id int)").await.unwrap();
+        let Sight::Catalog { catalog, version, .. } = watching.next().await else { panic!() };
+        assert_eq!(catalog.relations.len(), 3, "{major}");
+        writer.batch_execute("commit").await.unwrap();
+        let Sight::Catalog { catalog: same, version: another, .. } = watching.next().await else { panic!() };
+        assert!(catalog == same && version != another, "{major}");
+        // Told once.
+        client.batch_execute("create table d (id int)").await.unwrap();
+        assert_eq!(watching.relations().await, ["a", "b", "c", "d"], "{major}");
+    }
+}
+
+#[tokio::test]
+async fn without_the_publication_no_live_query_is_sound() {
+    let database = cluster::shared(18).database().await;
+    let client = database.connect().await;
+    client.batch_execute("create table a (id int primary key)").await.unwrap();
+    let mut watching = Watching::start(&database.url(), None, &database.url(), true);
+    let live = watching.catalog().await.1;
+    assert!(live.as_ref().is_err_and(|why| why.contains("publication")), "{live:?}");
+    client.batch_execute("create publication walcast for all tables").await.unwrap();
+    assert_eq!(watching.catalog().await.1, Ok(()));
+    client.batch_execute("drop publication walcast").await.unwrap();
+    assert!(watching.catalog().await.1.is_err());
+
+    let own = cluster::own(&postgres_binaries::of_major(18), &[("wal_level", "replica")]);
+    let url = own.url("postgres");
+    cluster::connect(&url).await.batch_execute("create publication walcast for all tables").await.unwrap();
+    let live = Watching::start(&url, None, &url, true).catalog().await.1;
+    assert!(live.as_ref().is_err_and(|why| why.contains("wal_level is replica")), "{live:?}");
 }
