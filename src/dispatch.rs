@@ -176,7 +176,7 @@ impl Dispatcher {
             match &message.content {
                 Content::Invalidate(keys) => {
                     tracing::debug!(%cursor, keys = keys.len(), "keys are invalidated");
-                    self.feeds.invalidate(keys);
+                    self.feeds.invalidate(keys, written);
                 }
                 Content::Send(sent) => {
                     tracing::debug!(%cursor, bytes = sent.payload.len(), "something is sent");

@@ -100,7 +100,7 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<RawV
 pub(super) async fn invalidate(State(app): State<Arc<App>>, request: Request) -> Response {
     answered(keys(&app, request).await.map(|keys| {
         tracing::debug!(keys = keys.len(), "keys are invalidated over HTTP");
-        app.feeds.invalidate(&keys);
+        app.feeds.invalidate(&keys, None);
         json!({ "keys": keys.len() })
     }))
 }
