@@ -190,16 +190,24 @@ async fn wherever_a_stream_is_cut_everything_is_handed_over_once() {
         installed(&client).await;
         let slot = Slot::created(database.connect().await).await;
         each(&client, MEETINGS).await;
-        // Large enough for pieces to end at messages, and at rows that lie before them in the stream alone.
+        // Large enough for pieces to end anywhere, and for some to end at a row whose neighbour in the log, a message of
+        // a subtransaction, comes behind it in the stream.
         let large =
             "begin; insert into t values (100, repeat('x', 300000)); select walcast.invalidate('K:g');
-             select walcast.send(to_jsonb(repeat('y', 300000)), 'e', 'large'); insert into t values (101);
-             savepoint s; select walcast.invalidate('K:h'); release s;
-             insert into t values (102, repeat('z', 300000)); commit";
+             select walcast.send(to_jsonb(repeat('y', 300000)), 'e', 'large');
+             do $$ begin for i in 1001..1400 loop
+               begin perform walcast.invalidate('K:' || i); exception when others then raise; end;
+               insert into t values (i, repeat('z', 1900));
+             end loop; end $$; commit";
         client.batch_execute(large).await.unwrap();
         let whole = slot.pieces("walcast", true, Passed::default()).await;
         let everything = all_said(&whole).concat();
-        assert!(whole.iter().filter(|piece| piece.end.is_none()).count() >= 3, "some are cut");
+        assert!(whole.iter().filter(|piece| piece.end.is_none()).count() >= 4, "some are cut");
+        let late = whole.windows(2).filter(|two| {
+            let (row, message) = (two[0].changes.last(), two[1].messages.first());
+            row.zip(message).is_some_and(|(row, message)| message.cursor < row.cursor)
+        });
+        assert!(late.count() >= 1, "a message comes behind its neighbour, else this shows little");
         assert!(whole.iter().any(|piece| piece.xid == 0 && piece.changes.is_empty()));
         let mut passed = Passed::default();
         for (place, piece) in whole.iter().enumerate() {
@@ -207,7 +215,8 @@ async fn wherever_a_stream_is_cut_everything_is_handed_over_once() {
             let rest = slot.pieces("walcast", true, passed).await;
             let seen = all_said(&whole[..=place]).concat();
             let told = [seen, all_said(&rest).concat()].concat();
-            assert_eq!(told, everything, "cut behind piece {place} on {major}");
+            // The payloads are too large to be shown.
+            assert!(told == everything, "cut behind piece {place} on {major}");
         }
     }
 }
