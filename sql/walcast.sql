@@ -65,9 +65,10 @@ declare
 begin
     if keys is null or exists (
         select from unnest(keys) as listed(key)
-        where key is null or octet_length(convert_to(key, 'UTF8')) not between 1 and 1024 or key ~ '[\x01-\x1f\x7f]'
+        where key is null or octet_length(convert_to(key, 'UTF8')) > 1024 or key ~ '[\x01-\x1f\x7f]'
+            or key !~ '^(Query\.[A-Za-z_][A-Za-z0-9_]*(\(.*:".*"\))?|(?!Query\.)[A-Za-z_][A-Za-z0-9_]*:.+)$'
     ) then
-        raise exception 'a key must have 1 to 1024 bytes, none of them a control character'
+        raise exception 'a key is Type:id, Query.field or Query.field(argument:"value"), of at most 1024 bytes'
             using errcode = 'invalid_parameter_value';
     end if;
     for part in
@@ -132,6 +133,6 @@ revoke all on function walcast.send(jsonb, text, text, boolean, boolean) from pu
 
 comment on schema walcast is 'What SQL can say to walcast beside writing rows.';
 comment on function walcast.invalidate(text[]) is
-    'Results of live queries with one of these resource identifiers are made again once the transaction is committed.';
+    'Results of live queries with one of these resource identifiers (Type:id, Query.field) are made again once the transaction is committed.';
 comment on function walcast.send(jsonb, text, text, boolean, boolean) is
     'Sends a payload to whoever listens to the topic, once the transaction is committed or, if not transactional, at once.';

@@ -22,6 +22,7 @@ use super::{App, Peer, error};
 use crate::access::admin::{self, Caller, names_proxy};
 use crate::change::message::{KEYS, NameError, Sent, check_name};
 use crate::graphql::negotiation::is_json_request;
+use crate::live::identifier::{Identifier, IdentifierError};
 
 /// The largest body of a request, in bytes.
 const BODY_BYTES: usize = 1024 * 1024;
@@ -58,6 +59,8 @@ enum Refusal {
     TooMany { what: &'static str, have: usize, limit: usize },
     #[error("{place} {error}")]
     Name { place: String, error: NameError },
+    #[error("keys[{place}] is none: {error}")]
+    Key { place: usize, error: IdentifierError },
 }
 
 #[derive(Deserialize)]
@@ -125,7 +128,7 @@ async fn keys(app: &App, request: Request) -> Result<Vec<String>, Refusal> {
     let Invalidation { keys } = shaped(&body, INVALIDATE_SHAPE)?;
     within("keys", keys.len(), KEYS)?;
     for (place, key) in keys.iter().enumerate() {
-        named(key, || format!("keys[{place}]"))?;
+        key.parse::<Identifier>().map_err(|error| Refusal::Key { place, error })?;
     }
     Ok(keys)
 }
@@ -241,6 +244,7 @@ impl Refusal {
             }
             Self::TooMany { .. } => error(StatusCode::BAD_REQUEST, "TooManyAtOnce", &text),
             Self::Name { .. } => error(StatusCode::BAD_REQUEST, "NameInvalid", &text),
+            Self::Key { .. } => error(StatusCode::BAD_REQUEST, "KeyInvalid", &text),
         }
     }
 }

@@ -66,7 +66,7 @@ async fn local_programs_invalidate_and_publish_without_a_secret() {
     let null = r#"{"topic": "countdown", "event": "tick", "payload": null, "private": true}"#;
     accepted("/publish", JSON, null, json!({"messages": 1})).await;
     accepted("/publish", JSON, &format!(r#"{{"messages": [{one}, {null}]}}"#), json!({"messages": 2})).await;
-    let most = json!({"keys": vec!["k".repeat(1024); 1000]}).to_string();
+    let most = json!({"keys": vec![format!("K:{}", "1".repeat(1022)); 1000]}).to_string();
     accepted("/invalidate", JSON, &most, json!({"keys": 1000})).await;
     for path in ["/invalidate", "/publish"] {
         assert_eq!(walcast.get(path).await.0, 405, "{path}");
@@ -213,12 +213,23 @@ async fn bodies_must_be_json_and_say_so() {
 async fn what_cannot_be_a_key_or_name_is_refused_by_its_place() {
     let (_database, walcast) = serve(&[]).await;
     let keys = |keys: &[&str]| json!({ "keys": keys }).to_string();
-    let long = "ü".repeat(513);
+    let long = format!("A:{}", "ü".repeat(512));
+    let none = |place: usize| {
+        format!(
+            "KeyInvalid: keys[{place}] is none: a resource identifier is `Type:id`, `Query.field` or \
+             `Query.field(argument:\"value\")`, of at most 1024 bytes"
+        )
+    };
     for (keys, expected) in [
-        (keys(&[""]), "NameInvalid: keys[0] is empty"),
-        (keys(&["a", "hunter2\n"]), "NameInvalid: keys[1] has a control character"),
-        (keys(&["a", "b", &long]), "NameInvalid: keys[2] is longer than 1024 bytes"),
-        (keys(&["hunter2"; 1001]), "TooManyAtOnce: there are 1001 keys, and at most 1000 may come at once"),
+        (keys(&[""]), none(0)),
+        (keys(&["A:1", "hunter2"]), none(1)),
+        (keys(&["A:1", "Query.a", "hunter2:\n"]), none(2)),
+        (keys(&["A:1", &long]), none(1)),
+        (keys(&["Query.hunter2("]), none(0)),
+        (
+            keys(&["hunter2"; 1001]),
+            "TooManyAtOnce: there are 1001 keys, and at most 1000 may come at once".to_owned(),
+        ),
     ] {
         assert_eq!(complaint(&walcast, "/invalidate", &keys).await, expected);
     }

@@ -46,6 +46,7 @@ mod graphql_stream;
 mod graphql_values;
 mod graphql_watch;
 mod http;
+mod invalidation;
 mod limits;
 mod live;
 mod live_oracle;
