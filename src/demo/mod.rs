@@ -21,6 +21,7 @@ use crate::settings::Settings;
 use cluster::{Binaries, Cluster, ClusterError, Options};
 
 const SCHEMA: &str = include_str!("../../sql/demo.sql");
+const FUNCTIONS: &str = include_str!("../../sql/walcast.sql");
 
 /// Why the demo ended.
 #[derive(Debug, Error)]
@@ -77,7 +78,9 @@ async fn serve(
     say("loading the example data");
     let session = Session::new(&config, "walcast-demo");
     let client = session.client().await.map_err(DemoError::Load)?;
-    client.batch_execute(SCHEMA).await.map_err(|error| DemoError::Load(PostgresError::Sql(error)))?;
+    for sql in [SCHEMA, FUNCTIONS] {
+        client.batch_execute(sql).await.map_err(|error| DemoError::Load(PostgresError::Sql(error)))?;
+    }
     let writer = move |action| -> Answer<()> {
         let session = session.clone();
         Box::pin(async move { write(&session, action).await.map_err(|error| error.to_string()) })
