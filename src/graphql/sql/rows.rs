@@ -127,7 +127,7 @@ impl Writer<'_> {
 
     fn source(&mut self, entity: &Entity, rows: &Rows, above: Option<&Above>) -> String {
         match &rows.from {
-            From::Relation | From::Key(_) | From::Linked(_) => relation(entity),
+            From::Relation | From::Key(_) | From::Linked(_) | From::Changed => relation(entity),
             From::Composite { list: false, .. } => {
                 format!("(select ({}).*)", self.value(entity, rows, above))
             }
@@ -143,7 +143,7 @@ impl Writer<'_> {
     /// The value that the rows are parts of.
     fn value(&mut self, entity: &Entity, rows: &Rows, above: Option<&Above>) -> String {
         match &rows.from {
-            From::Relation | From::Key(_) | From::Linked(_) => relation(entity),
+            From::Relation | From::Key(_) | From::Linked(_) | From::Changed => relation(entity),
             From::Function(call) => self.call(call, above),
             From::Composite { column, .. } => {
                 above.and_then(|above| self.column(above, *column)).unwrap_or_default()
