@@ -32,7 +32,7 @@ impl Feeds {
     pub fn new(operations: &Operations, options: LiveOptions) -> Self {
         Self {
             live: Some(LiveQueries::new(operations.clone(), options)),
-            subscriptions: Some(Subscriptions::new(operations.clone())),
+            subscriptions: Some(Subscriptions::new(operations.clone(), options.streams)),
         }
     }
 
@@ -50,6 +50,9 @@ impl Feeds {
     pub fn begin(&self) {
         if let Some(live) = &self.live {
             live.begin();
+        }
+        if let Some(subscriptions) = &self.subscriptions {
+            subscriptions.begin();
         }
     }
 
@@ -86,12 +89,14 @@ impl Feeds {
         }
     }
 
-    /// The results of a subscription, from now on; none for any other operation.
-    #[must_use]
-    pub fn subscribe(&self, prepared: Prepared) -> BoxStream<'static, Answer> {
+    /// The results of a subscription, from now on; none of any other operation.
+    ///
+    /// # Errors
+    /// When there are too many.
+    pub fn subscribe(&self, prepared: Prepared) -> Result<BoxStream<'static, Answer>, Refused> {
         match (&self.subscriptions, prepared.into_subscribed()) {
             (Some(subscriptions), Some(subscribed)) => subscriptions.subscribe(subscribed),
-            _ => Box::pin(futures_util::stream::empty()),
+            _ => Ok(Box::pin(futures_util::stream::empty())),
         }
     }
 

@@ -22,7 +22,7 @@ use crate::change::message::Sent;
 use crate::change::{Action, Change, Transaction};
 use crate::graphql::code;
 use crate::graphql::subscription::{Listens, error, failed};
-use crate::operations::{Answer, Operations, Subscribed};
+use crate::operations::{Answer, Fault, Operations, Refused, Subscribed};
 use group::Task;
 use index::{GroupId, Index, Interest};
 use outlet::{Outlet, Results, outlet};
@@ -45,6 +45,8 @@ pub(super) struct Subscriptions {
 
 struct Inner {
     operations: Operations,
+    /// Streams at a time.
+    most: usize,
     runtime: Handle,
     state: Mutex<State>,
 }
@@ -58,6 +60,7 @@ struct State {
     /// Of all that ever happened, the number of the last.
     last: u64,
     subscribers: u64,
+    streams: usize,
     hits: Vec<GroupId>,
 }
 
@@ -108,15 +111,20 @@ impl Happened {
 
 impl Subscriptions {
     /// Must be called in a runtime, which then runs the groups' tasks.
-    pub(super) fn new(operations: Operations) -> Self {
+    pub(super) fn new(operations: Operations, most: usize) -> Self {
         let state = Mutex::default();
-        Self { inner: Arc::new(Inner { operations, runtime: Handle::current(), state }) }
+        Self { inner: Arc::new(Inner { operations, most, runtime: Handle::current(), state }) }
     }
 
     /// The results of a subscription, from now on.
-    pub(super) fn subscribe(&self, subscribed: Subscribed) -> BoxStream<'static, Answer> {
+    pub(super) fn subscribe(&self, subscribed: Subscribed) -> Result<BoxStream<'static, Answer>, Refused> {
         let (outlet, results) = outlet();
         let mut state = self.inner.lock();
+        if state.streams >= self.inner.most {
+            let words = "the server has as many subscriptions as it may";
+            return Err(Refused::new(Fault::Validation, code::TOO_MANY_SUBSCRIPTIONS, words));
+        }
+        state.streams += 1;
         state.subscribers += 1;
         let (number, after) = (state.subscribers, state.last);
         let known = state.by_key.get(&subscribed.key).copied();
@@ -136,7 +144,7 @@ impl Subscriptions {
         drop(state);
         let reading = Told { results, inner: Arc::clone(&self.inner), group, number };
         let next = |mut told: Told| async move { Some((Answer::of(told.results.next().await?), told)) };
-        stream::unfold(reading, next).boxed()
+        Ok(stream::unfold(reading, next).boxed())
     }
 
     pub(super) fn transaction(&self, transaction: &Transaction) {
@@ -169,6 +177,11 @@ impl Subscriptions {
         for group in groups {
             state.happened(group, Happened::Sent(Arc::clone(sent)));
         }
+    }
+
+    /// A session of the slot begins. The publication may be new, and with it what can be subscribed to.
+    pub(super) fn begin(&self) {
+        self.inner.operations.suspect();
     }
 
     /// Tells everybody that changes have been missed.
@@ -301,6 +314,7 @@ struct Told {
 impl Drop for Told {
     fn drop(&mut self) {
         let mut state = self.inner.lock();
+        state.streams -= 1;
         // Another group may have its number by now, but no other subscriber.
         let Some(group) = state.groups.get_mut(self.group) else { return };
         let before = group.subscribers.len();

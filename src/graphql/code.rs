@@ -35,6 +35,8 @@ pub const NULL_UNEXPECTED: &str = "NullUnexpected";
 pub const TOO_MANY_LIVE: &str = "TooManyLive";
 /// A row was gone before all that was asked of it could be read.
 pub const ROW_GONE: &str = "RowGone";
+/// As many subscriptions run as may.
+pub const TOO_MANY_SUBSCRIPTIONS: &str = "TooManySubscriptions";
 /// A subscriber reads too slowly.
 pub const SUBSCRIPTION_OVERFLOW: &str = "SubscriptionOverflow";
 /// Changes may have been missed.

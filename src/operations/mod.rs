@@ -235,6 +235,11 @@ impl Operations {
         self.served.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 
+    /// The schema may not be that of the database any more: it is looked at once.
+    pub fn suspect(&self) {
+        self.stale.notify_one();
+    }
+
     /// The schema of the moment.
     ///
     /// # Errors
@@ -286,7 +291,7 @@ impl Operations {
         if kind == Kind::Live {
             Self::followed(&serving, &compiled)?;
         }
-        let subscribed = self.subscribed(&schema, &compiled, &variables, &request)?;
+        let subscribed = self.subscribed(&serving, &compiled, &variables, &request)?;
         Ok(Prepared { kind, schema, compiled, variables, identity: request.identity, live, subscribed })
     }
 

@@ -7,7 +7,7 @@ use apollo_compiler::response::JsonMap;
 use apollo_compiler::validation::Valid;
 use apollo_compiler::{ExecutableDocument, Node};
 
-use super::documents::Compiled;
+use super::documents::{Compiled, Serving};
 use super::{
     DatabaseError, Fault, Identity, Operations, Parameter, Prepared, Refused, Request, Step, planning,
 };
@@ -58,13 +58,17 @@ impl Operations {
     /// A subscription with its variables.
     pub(super) fn subscribed(
         &self,
-        schema: &Schema,
+        serving: &Serving,
         compiled: &Compiled,
         variables: &Valid<JsonMap>,
         request: &Request,
     ) -> Result<Option<Subscribed>, Refused> {
         let Script::Subscription(plan) = &compiled.script else { return Ok(None) };
-        let identity = &request.identity;
+        if let Err(reason) = &serving.live {
+            let words = format!("changes cannot be followed here: {reason}");
+            return Err(Refused::new(Fault::Validation, code::LIVE_OFF, &words));
+        }
+        let (schema, identity) = (&serving.schema, &request.identity);
         // The catalog tells of the role that reads it; of another one, row-level security may be in the way.
         let secured = identity.role.is_some();
         let stream = Stream::new(&schema.model, plan, variables, self.limits.rows, secured)

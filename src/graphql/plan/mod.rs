@@ -336,8 +336,8 @@ pub enum PlanError {
     Events,
     /// Something that hangs on a row without a key.
     #[error(
-        "`{field}` cannot be told: rows of `{table}` have no primary key by which they could be read; select columns \
-         alone, or ask an operator for a primary key"
+        "`{field}` cannot be told: rows of `{table}` have no primary key by which they could be read again; leave it out, \
+         or have the table get one"
     )]
     Keyless {
         /// The field.

@@ -20,9 +20,10 @@ use std::sync::Arc;
 
 use postgres_protocol::escape::{escape_identifier, escape_literal};
 
-use super::model::{ColumnId, Function, FunctionId, Model};
+use super::model::{ColumnId, Function, Model};
 use super::plan::{Call, Cardinality, From, Node, Operand, Plan, Rows, Subscription, Take};
-pub use changed::{FIELD, RECORD, changed};
+pub use changed::{FIELD, Given, RECORD, changed, needed};
+pub(super) use rows::calls_row;
 
 /// In place of a row that the schema says is there.
 pub const MISSING: char = '\u{1}';
@@ -341,10 +342,6 @@ impl Writer<'_> {
             }
             _ => Change { call: None, selection: None },
         }
-    }
-
-    fn function(&self, id: FunctionId) -> Option<&Function> {
-        self.model.functions.get(id)
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use postgres_protocol::escape::escape_identifier;
 
 use super::{Above, NESTED, Parts, Writer, marker};
-use crate::graphql::model::{ColumnId, Entity};
+use crate::graphql::model::{ColumnId, Entity, Model};
 use crate::graphql::plan::{Cardinality, Condition, From, Node, Order, Rows, Window};
 
 /// Columns of derived tables beside those of the relation, as long as it has none of that name.
@@ -271,12 +271,17 @@ fn used(writer: &Writer<'_>, entity: &Entity, rows: &Rows, window: &Window) -> V
 
 /// A function takes the whole row.
 fn calls(rows: &Rows, writer: &Writer<'_>) -> bool {
-    let of_row = |id: usize| writer.function(id).is_some_and(|function| function.of.is_some());
-    rows.fields.iter().any(|field| match &field.node {
+    rows.fields.iter().any(|field| calls_row(writer.model, &field.node))
+}
+
+/// A node is what a function makes of its row.
+pub(in crate::graphql) fn calls_row(model: &Model, node: &Node) -> bool {
+    let of_row = |id: usize| model.functions.get(id).is_some_and(|function| function.of.is_some());
+    match node {
         Node::Call(call) => of_row(call.function),
         Node::Rows(inner) => matches!(&inner.from, From::Function(call) if of_row(call.function)),
         _ => false,
-    })
+    }
 }
 
 /// A total order: what was asked for, then the place that the source gave, or the primary key.

@@ -16,7 +16,7 @@ use apollo_compiler::response::JsonMap;
 
 use super::model::{ChangeEvent, ColumnId, Entity, Events, Model};
 use super::plan::{ChangeField, Changes, Node, Operand, PlanError, Selection, Source, Subscription};
-use super::sql::{Statement, changed};
+use super::sql::{Given, Statement, calls_row, changed, needed};
 use crate::change::{Action, Change};
 use crate::pgoutput::Oid;
 pub use respond::{Answers, error, failed};
@@ -58,6 +58,7 @@ struct Table {
 #[derive(Debug)]
 struct Read {
     statement: Statement,
+    given: Given,
     /// What its own operands are for the subscription's variables.
     operands: Vec<Option<String>>,
     /// For each selection of the row and each of its fields, the part of an answer that is its JSON.
@@ -209,8 +210,13 @@ impl Stream {
         }
     }
 
-    /// Whether the log has every column that is selected.
+    /// Whether the log has every column that is selected, or on which something hangs.
     fn tells(&self, change: &Change, entity: &Entity, changes: &Changes) -> bool {
+        if let Some(Read { given: Given::Columns(columns), .. }) = self.read(Reading::Rest)
+            && columns.iter().any(|column| known(change, entity, *column, Side::New).0 == Known::Unknown)
+        {
+            return false;
+        }
         let mut columns = changes.selection.records().flat_map(|rows| &rows.fields).filter_map(|field| {
             let Node::Column(column) = field.node else { return None };
             Some(column)
@@ -246,16 +252,23 @@ impl Stream {
         changes: impl Iterator<Item = (&'a Change, bool)> + Clone,
     ) -> Option<(Arc<str>, Vec<Option<String>>)> {
         let (read, entity) = (self.read(reading)?, self.entity()?);
-        let mut parameters = Vec::with_capacity(entity.key.len() + 1 + read.operands.len());
-        for column in &entity.key {
-            let keys = changes.clone().map(|(change, _)| match known(change, entity, *column, Side::New).0 {
-                Known::Value(text) => String::from_utf8_lossy(text),
-                Known::Null | Known::Unknown => Cow::Borrowed(""),
-            });
-            parameters.push(Some(row::array(keys)));
+        let (columns, by_key) = match &read.given {
+            Given::Columns(columns) => (columns, false),
+            Given::Key => (&entity.key, true),
+        };
+        let mut parameters = Vec::with_capacity(columns.len() + 1 + read.operands.len());
+        for column in columns {
+            let values =
+                changes.clone().map(|(change, _)| match known(change, entity, *column, Side::New).0 {
+                    Known::Value(text) => Some(String::from_utf8_lossy(text)),
+                    Known::Null | Known::Unknown => None,
+                });
+            parameters.push(Some(row::array(values)));
         }
-        let decided = changes.map(|(_, decided)| Cow::Borrowed(if decided { "t" } else { "f" }));
-        parameters.push(Some(row::array(decided)));
+        if by_key {
+            let decided = changes.map(|(_, decided)| Some(Cow::Borrowed(if decided { "t" } else { "f" })));
+            parameters.push(Some(row::array(decided)));
+        }
         parameters.extend(read.operands.iter().cloned());
         Some((Arc::clone(&read.statement.sql), parameters))
     }
@@ -300,13 +313,13 @@ impl Writing<'_> {
             _ => true,
         };
         if self.entity.key.is_empty() {
-            self.refuse_keyless(&test, secured, rest)?;
-            return Ok(Table { relations, test, equal, secured, rest: None, whole: None });
+            self.refuse_keyless(&test, secured)?;
         }
         let told = !self.selected().any(|(_, node)| rest(node));
-        let rest = if told { None } else { Some(self.read(rest)?) };
-        let whole = self.read(|node| !matches!(node, Node::Known(_)))?;
-        Ok(Table { relations, test, equal, secured, rest, whole: Some(whole) })
+        let rest = if told { None } else { Some(self.read(rest, false)?) };
+        let keyed = !self.entity.key.is_empty();
+        let whole = if keyed { Some(self.read(|node| !matches!(node, Node::Known(_)), true)?) } else { None };
+        Ok(Table { relations, test, equal, secured, rest, whole })
     }
 
     fn selected(&self) -> impl Iterator<Item = (&Arc<str>, &Node)> {
@@ -314,16 +327,11 @@ impl Writing<'_> {
         rows.flat_map(|rows| rows.fields.iter().map(|field| (&field.key, &field.node)))
     }
 
-    /// Rows without a key can only be told from the log.
-    fn refuse_keyless(
-        &self,
-        test: &Test,
-        secured: bool,
-        rest: impl Fn(&Node) -> bool,
-    ) -> Result<(), PlanError> {
+    /// Rows without a key can only be told from the log, with what hangs on their columns.
+    fn refuse_keyless(&self, test: &Test, secured: bool) -> Result<(), PlanError> {
         let keyless =
             |field: &str| PlanError::Keyless { field: field.to_owned(), table: self.entity.name.clone() };
-        if let Some((key, _)) = self.selected().find(|(_, node)| rest(node)) {
+        if let Some((key, _)) = self.selected().find(|(_, node)| calls_row(self.model, node)) {
             return Err(keyless(key));
         }
         if test.asks() {
@@ -339,7 +347,7 @@ impl Writing<'_> {
         if secured { Err(keyless(told)) } else { Ok(()) }
     }
 
-    fn read(&self, reads: impl Fn(&Node) -> bool) -> Result<Read, PlanError> {
+    fn read(&self, reads: impl Fn(&Node) -> bool, whole: bool) -> Result<Read, PlanError> {
         let (mut nodes, mut parts) = (Vec::new(), Vec::new());
         for rows in self.changes.selection.records() {
             let mut of_row = Vec::with_capacity(rows.fields.len());
@@ -351,9 +359,12 @@ impl Writing<'_> {
             }
             parts.push(of_row);
         }
-        let statement = changed(self.model, self.changes.entity, &nodes, &self.changes.conditions, self.rows);
+        let given = if whole { Given::Key } else { needed(self.model, &nodes) };
+        // What the log tells it has decided about.
+        let conditions = if whole { self.changes.conditions.as_slice() } else { &[] };
+        let statement = changed(self.model, self.changes.entity, &nodes, &given, conditions, self.rows);
         let bind = |operand: &Operand| operand.bind(self.variables, &self.model.enums);
         let operands = statement.operands.iter().map(bind).collect::<Result<_, _>>()?;
-        Ok(Read { statement, operands, parts })
+        Ok(Read { statement, given, operands, parts })
     }
 }

@@ -72,12 +72,16 @@ fn at(row: &Row, place: usize) -> Known<'_> {
 }
 
 /// An array of texts as Postgres reads it (manual, 8.15.6).
-pub(super) fn array<'a>(elements: impl Iterator<Item = Cow<'a, str>>) -> String {
+pub(super) fn array<'a>(elements: impl Iterator<Item = Option<Cow<'a, str>>>) -> String {
     let mut out = String::from("{");
     for element in elements {
         if out.len() > 1 {
             out.push(',');
         }
+        let Some(element) = element else {
+            out.push_str("NULL");
+            continue;
+        };
         out.push('"');
         for character in element.chars() {
             if matches!(character, '"' | '\\') {

@@ -87,7 +87,10 @@ impl GraphQl {
                 Ok(answers) => until(self.stop.clone(), answers.map(Ok).boxed()),
                 Err(refused) => told(refused.body),
             },
-            Kind::Subscription => until(self.stop.clone(), self.feeds.subscribe(prepared).map(Ok).boxed()),
+            Kind::Subscription => match self.feeds.subscribe(prepared) {
+                Ok(answers) => until(self.stop.clone(), answers.map(Ok).boxed()),
+                Err(refused) => told(refused.body),
+            },
         }
     }
 }
