@@ -40,6 +40,8 @@ create table if not exists messages (
 
 create index if not exists messages_by_room on messages (room_id, id);
 
+comment on table messages is '@walcast subscription newMessage on insert (room_id)';
+
 -- A function on a row type is a field of that row. Of two equal bids, which `bid` below never lets in,
 -- the earlier one counts.
 create or replace function highest_bid(auction auctions) returns bids

@@ -195,8 +195,9 @@ impl Dispatcher {
         self.hub.interest().table().begin(epoch, position);
         if known.epoch.is_some() && (known.epoch != Some(epoch) || position.commit > known.dispatched) {
             let (from, to) = (known.dispatched, position.commit);
-            tracing::warn!(%epoch, %from, %to, "changes may have been missed; every joined channel is told");
+            tracing::warn!(%epoch, %from, %to, "changes may have been missed; every joined channel and subscription is told");
             self.hub.interrupt();
+            self.feeds.interrupt();
         }
         let dispatched = known.dispatched(epoch).max(position.commit);
         self.progress.send_replace(Progress { epoch: Some(epoch), dispatched });

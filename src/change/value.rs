@@ -61,6 +61,23 @@ pub fn write_value(out: &mut Vec<u8>, info: &TypeInfo, text: &[u8], profile: Pro
     }
 }
 
+/// Appends an array whose elements are written by `element`, which gets `None` for NULL and gives nothing where it cannot
+/// write one; nothing then comes out of it all.
+pub fn write_array(
+    out: &mut Vec<u8>,
+    delimiter: u8,
+    text: &[u8],
+    element: impl FnMut(&mut Vec<u8>, Option<&[u8]>) -> Option<()>,
+) -> Option<()> {
+    array::elements(out, delimiter, text, element)
+}
+
+/// Whether an array's text has more than one dimension.
+#[must_use]
+pub fn is_nested_array(text: &[u8]) -> bool {
+    array::is_nested(text)
+}
+
 /// What a value inherits from the values around it.
 #[derive(Clone, Copy)]
 struct Context {

@@ -4,6 +4,7 @@
 //! lock, and what is to be done then runs in tasks of its own.
 
 mod live;
+mod subscriptions;
 
 use std::sync::Arc;
 
@@ -16,24 +17,32 @@ use crate::live::identifier::Identifier;
 use crate::operations::{Answer, Fault, Operations, Prepared, Refused};
 pub use live::LiveOptions;
 use live::LiveQueries;
+use subscriptions::Subscriptions;
 
 /// A handle; clones share it. Without operations there is nobody to feed.
 #[derive(Clone, Default)]
 pub struct Feeds {
     live: Option<LiveQueries>,
+    subscriptions: Option<Subscriptions>,
 }
 
 impl Feeds {
     /// Feeds for the results of `operations`. Must be called in a runtime, which then carries them out.
     #[must_use]
     pub fn new(operations: &Operations, options: LiveOptions) -> Self {
-        Self { live: Some(LiveQueries::new(operations.clone(), options)) }
+        Self {
+            live: Some(LiveQueries::new(operations.clone(), options)),
+            subscriptions: Some(Subscriptions::new(operations.clone(), options.streams)),
+        }
     }
 
     /// A transaction was decoded, or a piece of one.
     pub fn transaction(&self, transaction: &Arc<Transaction>) {
         if let Some(live) = &self.live {
             live.transaction(transaction);
+        }
+        if let Some(subscriptions) = &self.subscriptions {
+            subscriptions.transaction(transaction);
         }
     }
 
@@ -42,12 +51,25 @@ impl Feeds {
         if let Some(live) = &self.live {
             live.begin();
         }
+        if let Some(subscriptions) = &self.subscriptions {
+            subscriptions.begin();
+        }
+    }
+
+    /// Changes between two sessions of the slot have been missed, as far as can be known.
+    pub fn interrupt(&self) {
+        if let Some(subscriptions) = &self.subscriptions {
+            subscriptions.interrupt();
+        }
     }
 
     /// Another schema is served, or what it means may have changed.
     pub fn schema(&self) {
         if let Some(live) = &self.live {
             live.schema();
+        }
+        if let Some(subscriptions) = &self.subscriptions {
+            subscriptions.schema();
         }
     }
 
@@ -61,7 +83,22 @@ impl Feeds {
     }
 
     /// Something was sent to a topic.
-    pub fn send(&self, _sent: &Arc<Sent>) {}
+    pub fn send(&self, sent: &Arc<Sent>) {
+        if let Some(subscriptions) = &self.subscriptions {
+            subscriptions.send(sent);
+        }
+    }
+
+    /// The results of a subscription, from now on; none of any other operation.
+    ///
+    /// # Errors
+    /// When there are too many.
+    pub fn subscribe(&self, prepared: Prepared) -> Result<BoxStream<'static, Answer>, Refused> {
+        match (&self.subscriptions, prepared.into_subscribed()) {
+            (Some(subscriptions), Some(subscribed)) => subscriptions.subscribe(subscribed),
+            _ => Ok(Box::pin(futures_util::stream::empty())),
+        }
+    }
 
     /// The results of a live query. `last` is the id of the result that the client has already.
     ///

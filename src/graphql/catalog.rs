@@ -145,6 +145,8 @@ pub struct Relation {
     pub name: String,
     /// What it is.
     pub kind: RelationKind,
+    /// Row-level security decides which rows the role sees (`row_security_active`).
+    pub row_security: bool,
     /// `COMMENT ON`, whole, tags included.
     pub comment: Option<String>,
     /// The columns that the role may read, in order.

@@ -33,3 +33,11 @@ pub const LIVE_OFF: &str = "LiveOff";
 pub const NULL_UNEXPECTED: &str = "NullUnexpected";
 /// As many live queries run as may.
 pub const TOO_MANY_LIVE: &str = "TooManyLive";
+/// A row was gone before all that was asked of it could be read.
+pub const ROW_GONE: &str = "RowGone";
+/// As many subscriptions run as may.
+pub const TOO_MANY_SUBSCRIPTIONS: &str = "TooManySubscriptions";
+/// A subscriber reads too slowly.
+pub const SUBSCRIPTION_OVERFLOW: &str = "SubscriptionOverflow";
+/// Changes may have been missed.
+pub const CHANGES_MISSED: &str = "ChangesMissed";

@@ -18,6 +18,7 @@ pub(crate) mod sample;
 pub mod schema;
 pub mod sdl;
 pub mod sql;
+pub mod subscription;
 pub mod tags;
 mod text;
 pub mod typescript;

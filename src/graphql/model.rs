@@ -31,6 +31,8 @@ pub struct Model {
     pub query: IndexMap<String, RootField>,
     /// Fields of `Mutation`, by name.
     pub mutation: IndexMap<String, FunctionId>,
+    /// Fields of `Subscription`, by name.
+    pub subscription: IndexMap<String, SubscriptionField>,
     /// Object types by their name.
     pub types: HashMap<String, EntityId>,
     /// Every table that anything offered may read, exposed or not.
@@ -67,6 +69,90 @@ pub enum RootField {
     Function(FunctionId),
 }
 
+/// A field of `Subscription`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SubscriptionField {
+    /// `listen(topic)`: what is sent to a topic.
+    Listen,
+    /// `newMessage(roomId)`: rows that were written, an argument for each of these columns, named as the column's field.
+    Written(EntityId, Events, Vec<ColumnId>),
+    /// `bids(filter, events)`: the changes of a table.
+    Changes(ChangeType),
+}
+
+/// The object type of a table's changes, and of what is known of rows before them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChangeType {
+    /// Whose changes.
+    pub entity: EntityId,
+    /// Its name: `BidChange`.
+    pub name: String,
+    /// The name of the type of old rows, `BidOld`; `None` where no column of a row can be told from the log.
+    pub old: Option<String>,
+}
+
+/// What can happen to a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ChangeEvent {
+    /// A new row.
+    Insert,
+    /// A changed row.
+    Update,
+    /// A row that is gone.
+    Delete,
+    /// All rows are gone.
+    Truncate,
+}
+
+impl ChangeEvent {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Insert, Self::Update, Self::Delete, Self::Truncate];
+
+    /// The value of the enum `ChangeEvent`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Insert => "INSERT",
+            Self::Update => "UPDATE",
+            Self::Delete => "DELETE",
+            Self::Truncate => "TRUNCATE",
+        }
+    }
+}
+
+/// Some of all events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Events(u8);
+
+impl Events {
+    /// Every event.
+    pub const ALL: Self = Self(0b1111);
+
+    /// These, and `event`.
+    #[must_use]
+    pub const fn with(self, event: ChangeEvent) -> Self {
+        Self(self.0 | 1 << event as u8)
+    }
+
+    /// Whether `event` is one of these.
+    #[must_use]
+    pub const fn contains(self, event: ChangeEvent) -> bool {
+        self.0 & (1 << event as u8) != 0
+    }
+
+    /// None of them.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+impl FromIterator<ChangeEvent> for Events {
+    fn from_iter<T: IntoIterator<Item = ChangeEvent>>(events: T) -> Self {
+        events.into_iter().fold(Self::default(), Self::with)
+    }
+}
+
 /// An object type whose values are rows.
 #[derive(Clone, Debug)]
 pub struct Entity {
@@ -82,6 +168,8 @@ pub struct Entity {
     pub relation: String,
     /// What the relation is.
     pub kind: RelationKind,
+    /// Row-level security decides which of its rows the role sees.
+    pub row_security: bool,
     /// The relation can be selected from and has a list (not for composite types and hidden relations).
     pub selectable: bool,
     /// All columns that the role may read, hidden ones too: keys may need them.
@@ -303,7 +391,40 @@ pub struct Dependency {
     pub on: Vec<(String, ColumnId)>,
 }
 
+/// How the text of a scalar's value becomes JSON. SQL statements and the log's rows are written by the same rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Its digits.
+    Number,
+    /// Its digits, as long as they are those of a finite number.
+    Float,
+    /// `true` or `false`.
+    Boolean,
+    /// A string of its text.
+    String,
+    /// A string in ISO 8601.
+    Timestamp {
+        /// It has a time zone.
+        zoned: bool,
+    },
+    /// Itself.
+    Json,
+}
+
 impl Scalar {
+    /// How its values are written.
+    #[must_use]
+    pub const fn form(&self) -> Form {
+        match self {
+            Self::Int => Form::Number,
+            Self::Float => Form::Float,
+            Self::Boolean => Form::Boolean,
+            Self::Id | Self::String | Self::BigInt | Self::BigDecimal | Self::Text(_) => Form::String,
+            Self::Timestamp { zoned } => Form::Timestamp { zoned: *zoned },
+            Self::Json => Form::Json,
+        }
+    }
+
     /// Its name in the schema.
     #[must_use]
     pub fn name(&self) -> &str {

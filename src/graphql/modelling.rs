@@ -11,6 +11,7 @@ mod reads;
 mod relations;
 mod roots;
 mod sources;
+pub(super) mod subscriptions;
 #[cfg(test)]
 mod tests;
 mod types;
@@ -35,6 +36,7 @@ pub fn model(catalog: &Catalog, names: &Names) -> Model {
     relations::add_aggregates(&mut draft);
     roots::add_aggregates(&mut draft);
     sources::add(&mut draft);
+    subscriptions::add(&mut draft);
     draft.model
 }
 

@@ -87,6 +87,31 @@ pub fn resolve_root(
     (whole.then_some(walk.out), nullable, walk.errors)
 }
 
+/// Resolves the markers of one field of a row, which is at `path`. `None` is null, in the place of the row if the field is
+/// not nullable: see the flag.
+#[must_use]
+pub fn resolve_field(
+    model: &Model,
+    path: Vec<Segment>,
+    row: &Rows,
+    node: &Node,
+    json: &str,
+    rows: u32,
+) -> (Option<String>, bool, Vec<FieldError>) {
+    let mut walk = Walk::new(model, json, rows);
+    walk.path = path;
+    let place = Place::of(model, Some(row), node);
+    let nullable = place.nullable;
+    let whole = walk.value(&place);
+    (whole.then_some(walk.out), nullable, walk.errors)
+}
+
+/// Whether a field of a row may be null.
+#[must_use]
+pub fn is_nullable(model: &Model, row: &Rows, node: &Node) -> bool {
+    Place::of(model, Some(row), node).nullable
+}
+
 /// What stands somewhere, and whether null may.
 struct Place<'a> {
     nullable: bool,
@@ -125,7 +150,9 @@ impl<'a> Place<'a> {
     }
 }
 
-fn may_be_null(model: &Model, row: &Rows, column: ColumnId) -> bool {
+/// Whether a column of a row may be null.
+#[must_use]
+pub fn may_be_null(model: &Model, row: &Rows, column: ColumnId) -> bool {
     let column = model.entities.get(row.entity).and_then(|entity| entity.columns.get(column));
     column.is_none_or(|column| !column.not_null)
 }

@@ -131,6 +131,7 @@ impl Sample {
             schema,
             name: local,
             kind,
+            row_security: false,
             comment: None,
             columns,
             primary_key: Vec::new(),

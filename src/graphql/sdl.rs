@@ -4,6 +4,7 @@ mod aggregates;
 mod description;
 mod leaves;
 mod rows;
+mod subscriptions;
 
 use super::model::{Argument, EntityId, Function, Model, RootField, Shape, ValueType};
 use super::modelling::functions::input_name;
@@ -32,6 +33,7 @@ directive @stream(if: Boolean! = true, label: String, initialCount: Int = 0) on 
 pub fn sdl(model: &Model) -> String {
     let mut sdl = Sdl { model, text: DIRECTIVES.to_owned(), leaves: Leaves::default() };
     sdl.roots();
+    sdl.subscriptions();
     for entity in &model.entities {
         sdl.object(entity);
         if entity.selectable {

@@ -1,14 +1,15 @@
 //! What the owner of a database says about its names: tags in comments, and the settings that say the same.
 //!
-//! A tag is a line of a comment: `@walcast name lot`, `@walcast omit`, or, for functions,
-//! `@walcast depends_on bids(auction_id = id), rates` or `@walcast depends_on nothing`. The other lines are the
-//! description.
+//! A tag is a line of a comment: `@walcast name lot`, `@walcast omit`, for functions
+//! `@walcast depends_on bids(auction_id = id), rates` or `@walcast depends_on nothing`, and for tables
+//! `@walcast subscription newMessage on insert (room_id)`. The other lines are the description.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use thiserror::Error;
 
+use super::model::{ChangeEvent, Events};
 use super::naming;
 
 /// What a comment says.
@@ -20,6 +21,8 @@ pub struct Tags {
     pub omit: bool,
     /// `depends_on`: what a function reads; `nothing` is an empty list, `None` that it does not say.
     pub depends_on: Option<Vec<Source>>,
+    /// `subscription`: what a table's rows are told as, besides its changes.
+    pub subscriptions: Vec<Subscription>,
     /// The comment without tags; `None` where nothing is left.
     pub description: Option<String>,
     /// What is wrong with tags, which count as not written.
@@ -37,11 +40,22 @@ pub struct Source {
     pub on: Vec<(String, String)>,
 }
 
+/// A field of `Subscription` that tells of rows of one table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subscription {
+    /// The field's name.
+    pub name: String,
+    /// What has to happen to a row: it is inserted, updated, or either.
+    pub events: Events,
+    /// The columns whose values the client gives.
+    pub columns: Vec<String>,
+}
+
 /// A tag that cannot be followed.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum TagError {
     /// No such tag.
-    #[error("there is no tag {0:?}; there are name, omit and depends_on")]
+    #[error("there is no tag {0:?}; there are name, omit, depends_on and subscription")]
     Unknown(String),
     /// `name` without a name that GraphQL allows.
     #[error("{0:?} cannot be a name in GraphQL: write letters, digits and _, no digit first and not __")]
@@ -52,6 +66,11 @@ pub enum TagError {
     /// `depends_on` that is not a list of tables.
     #[error("depends_on takes tables such as bids(auction_id = id), rates, or the word nothing; not {0:?}")]
     DependsOn(String),
+    /// `subscription` that says not what, or when.
+    #[error(
+        "subscription takes what newMessage on insert (room_id) has, with insert, update or insert or update; not {0:?}"
+    )]
+    Subscription(String),
 }
 
 impl Tags {
@@ -91,10 +110,42 @@ impl Tags {
                 let read = if nothing { Vec::new() } else { sources(&mut Scan(rest)).ok_or_else(wrong)? };
                 self.depends_on.get_or_insert_default().extend(read);
             }
+            "subscription" => {
+                let scan = &mut Scan(rest);
+                let subscription = scan.word().and_then(|name| subscription(name, scan));
+                self.subscriptions.push(subscription.ok_or_else(|| TagError::Subscription(rest.to_owned()))?);
+            }
             _ => return Err(TagError::Unknown(word.to_owned())),
         }
         Ok(())
     }
+}
+
+/// What stands behind the name: `on insert or update (room_id, author)`.
+fn subscription(name: &str, scan: &mut Scan<'_>) -> Option<Subscription> {
+    (naming::is_name(name) && scan.keyword("on")).then_some(())?;
+    let mut events = Events::default();
+    loop {
+        let event = match () {
+            () if scan.keyword("insert") => ChangeEvent::Insert,
+            () if scan.keyword("update") => ChangeEvent::Update,
+            () => return None,
+        };
+        events = events.with(event);
+        if !scan.keyword("or") {
+            break;
+        }
+    }
+    let mut columns = Vec::new();
+    if scan.take('(') {
+        columns.push(scan.identifier()?);
+        // A list in an environment variable is cut at its commas.
+        while scan.take(',') || scan.keyword("and") {
+            columns.push(scan.identifier()?);
+        }
+        scan.take(')').then_some(())?;
+    }
+    scan.is_done().then(|| Subscription { name: name.to_owned(), events, columns })
 }
 
 fn sources(scan: &mut Scan<'_>) -> Option<Vec<Source>> {
@@ -124,7 +175,26 @@ fn sources(scan: &mut Scan<'_>) -> Option<Vec<Source>> {
 /// Identifiers as SQL spells them (PostgreSQL manual, section 4.1.1), with signs between them.
 struct Scan<'a>(&'a str);
 
-impl Scan<'_> {
+impl<'a> Scan<'a> {
+    /// A word as it is written.
+    fn word(&mut self) -> Option<&'a str> {
+        let text = self.0.trim_start();
+        let end = text.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(text.len());
+        let (word, rest) = text.split_at_checked(end)?;
+        self.0 = rest;
+        (!word.is_empty()).then_some(word)
+    }
+
+    /// This word, in upper or lower case.
+    fn keyword(&mut self, keyword: &str) -> bool {
+        let before = self.0;
+        let found = self.word().is_some_and(|word| word.eq_ignore_ascii_case(keyword));
+        if !found {
+            self.0 = before;
+        }
+        found
+    }
+
     fn take(&mut self, sign: char) -> bool {
         let rest = self.0.trim_start().strip_prefix(sign);
         self.0 = rest.unwrap_or(self.0);
@@ -205,6 +275,8 @@ pub struct Names {
     pub names: HashMap<Place, String>,
     /// What is not offered.
     pub omit: HashSet<Place>,
+    /// What rows of a relation are told as, beside its tags.
+    pub subscriptions: Vec<(Place, Subscription)>,
 }
 
 /// An entry of these settings that cannot be followed.
@@ -219,6 +291,9 @@ pub enum NamesError {
     /// GraphQL does not allow the name.
     #[error("{0:?} cannot be a name in GraphQL: write letters, digits and _, no digit first and not __")]
     Name(String),
+    /// No subscription can be made of it.
+    #[error("{0:?} is no subscription: write what newMessage = public.messages on insert (room_id) has")]
+    Subscription(String),
 }
 
 impl Names {
@@ -249,6 +324,27 @@ impl Names {
         if errors.is_empty() { Ok(parsed) } else { Err(errors) }
     }
 
+    /// The same with named subscriptions, spelled `newMessage = public.messages on insert (room_id)`.
+    ///
+    /// # Errors
+    /// All entries that cannot be followed.
+    pub fn with_subscriptions<T: AsRef<str>>(mut self, entries: &[T]) -> Result<Self, Vec<NamesError>> {
+        let mut errors = Vec::new();
+        for entry in entries {
+            match named_subscription(entry.as_ref()) {
+                Some(subscription) => self.subscriptions.push(subscription),
+                None => errors.push(NamesError::Subscription(entry.as_ref().to_owned())),
+            }
+        }
+        if errors.is_empty() { Ok(self) } else { Err(errors) }
+    }
+
+    /// Everything that these settings name.
+    pub fn places(&self) -> impl Iterator<Item = &Place> {
+        let subscriptions = self.subscriptions.iter().map(|(place, _)| place);
+        self.names.keys().chain(&self.omit).chain(subscriptions)
+    }
+
     /// What holds for `place`: the setting, else the tags of its comment.
     #[must_use]
     pub fn tags(&self, place: &Place, comment: Option<&str>) -> Tags {
@@ -257,8 +353,20 @@ impl Names {
             tags.name = Some(name.clone());
         }
         tags.omit |= self.omit.contains(place);
+        let set = self.subscriptions.iter().filter(|(relation, _)| relation == place);
+        tags.subscriptions.splice(0..0, set.map(|(_, subscription)| subscription.clone()));
         tags
     }
+}
+
+fn named_subscription(entry: &str) -> Option<(Place, Subscription)> {
+    let scan = &mut Scan(entry);
+    let name = scan.word()?;
+    scan.take('=').then_some(())?;
+    let schema = scan.identifier()?;
+    scan.take('.').then_some(())?;
+    let relation = Place::Relation(schema, scan.identifier()?);
+    Some((relation, subscription(name, scan)?))
 }
 
 fn renaming(entry: &str) -> Result<(Place, String), NamesError> {

@@ -51,7 +51,7 @@ impl Compiled {
     pub(super) fn tracked(&self, model: &Model, rows: u32) -> Option<&Statement> {
         let write = || match sql::write(model, &self.plan, rows, true) {
             Script::Query(statement) => Some(statement),
-            Script::Mutation(_) => None,
+            Script::Mutation(_) | Script::Subscription(_) => None,
         };
         self.tracked.get_or_init(write).as_ref()
     }

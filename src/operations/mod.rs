@@ -6,6 +6,7 @@
 mod documents;
 mod live;
 mod running;
+mod subscription;
 
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock, RwLock};
@@ -26,6 +27,7 @@ use crate::graphql::schema::Schema;
 use crate::graphql::sql;
 use documents::{Compiled, Document, Serving};
 pub use live::{Live, Refreshed, Shared};
+pub use subscription::Subscribed;
 
 /// On whose behalf an operation runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -123,6 +125,7 @@ pub struct Prepared {
     variables: Valid<JsonMap>,
     identity: Identity,
     live: Option<Live>,
+    subscribed: Option<Subscribed>,
 }
 
 impl Prepared {
@@ -142,6 +145,7 @@ impl Prepared {
                 let both = changes.iter().flat_map(|change| [&change.call, &change.selection]);
                 both.flatten().map(text).collect()
             }
+            sql::Script::Subscription(_) => Vec::new(),
         }
     }
 }
@@ -231,6 +235,11 @@ impl Operations {
         self.served.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 
+    /// The schema may not be that of the database any more: it is looked at once.
+    pub fn suspect(&self) {
+        self.stale.notify_one();
+    }
+
     /// The schema of the moment.
     ///
     /// # Errors
@@ -282,7 +291,8 @@ impl Operations {
         if kind == Kind::Live {
             Self::followed(&serving, &compiled)?;
         }
-        Ok(Prepared { kind, schema, compiled, variables, identity: request.identity, live })
+        let subscribed = self.subscribed(&serving, &compiled, &variables, &request)?;
+        Ok(Prepared { kind, schema, compiled, variables, identity: request.identity, live, subscribed })
     }
 
     fn compiled(
@@ -299,6 +309,12 @@ impl Operations {
         let refuse = |error: &RequestError| {
             Refused::with(Fault::Validation, &[error.to_graphql_error(&parsed.sources)])
         };
+        if operation.operation_type == OperationType::Subscription {
+            let compiled = self.compiled_subscription(schema, parsed, operation, variables)?;
+            let (compiled, shape) = compiled;
+            document.keep(operation, variables, &shape, &compiled);
+            return Ok(compiled);
+        }
         let mut introspected = JsonMap::new();
         let introspects = operation
             .root_fields(parsed)

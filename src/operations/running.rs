@@ -13,7 +13,7 @@ use crate::graphql::sql::{Script, Statement};
 
 /// What a statement meets that was made for a schema of before: an undefined table, column, function, object or type; a
 /// missing privilege; a plan whose result changed. Appendix A of the Postgres manual.
-const STALE: [&str; 6] = ["42P01", "42703", "42883", "42704", "42501", "0A000"];
+pub(super) const STALE: [&str; 6] = ["42P01", "42703", "42883", "42704", "42501", "0A000"];
 
 impl Operations {
     /// Carries an operation out, once.
@@ -36,6 +36,8 @@ impl Operations {
                 }
                 self.mutation(prepared, steps, &places).await
             }
+            // It has results as things happen: see `feeds`.
+            Script::Subscription(_) => failed(&[], false),
         }
     }
 

@@ -321,6 +321,7 @@ unique_keys as (
 relations (schema, name, value) as (
   select l.nspname, l.relname, json_build_object(
     'oid', l.oid::int8, 'row_type', l.reltype::int8, 'schema', l.nspname, 'name', l.relname,
+    'row_security', row_security_active(l.oid),
     'kind', case l.relkind
       when 'v' then 'view' when 'm' then 'materialized_view' when 'f' then 'foreign_table' else 'table' end,
     'comment', obj_description(l.oid, 'pg_class'), 'columns', c.listing,
@@ -336,6 +337,7 @@ relations (schema, name, value) as (
   union all
   select n.nspname, c.relname, json_build_object(
     'oid', c.oid::int8, 'row_type', c.reltype::int8, 'schema', n.nspname, 'name', c.relname,
+    'row_security', false,
     'kind', 'composite_type', 'comment', obj_description(c.reltype, 'pg_type'),
     'columns', coalesce(a.listing, '[]'), 'primary_key', '[]'::json, 'unique_keys', '[]'::json,
     'reads', nothing.listing

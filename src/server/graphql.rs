@@ -103,7 +103,9 @@ pub async fn schema(settings: &Settings, database: &Config) -> Result<Schema, Se
 fn names(settings: &settings::GraphQl) -> Result<Names, ServerError> {
     let names: Vec<_> =
         settings.names.iter().map(|renaming| format!("{}={}", renaming.object, renaming.name)).collect();
-    Names::parse(&names, &settings.omit).map_err(|errors| {
+    let parsed = Names::parse(&names, &settings.omit)
+        .and_then(|names| names.with_subscriptions(&settings.subscriptions));
+    parsed.map_err(|errors| {
         let all: Vec<_> = errors.iter().map(ToString::to_string).collect();
         ServerError::Names(all.join("; "))
     })

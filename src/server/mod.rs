@@ -46,8 +46,8 @@ pub enum ServerError {
     /// Threads cannot be had.
     #[error("cannot start the shards and the reader")]
     Threads(#[source] std::io::Error),
-    /// The settings `graphql.names` and `graphql.omit` name what nothing can be called.
-    #[error("graphql.names, graphql.omit: {0}")]
+    /// The settings `graphql.names`, `graphql.omit` and `graphql.subscriptions` name what nothing can be called.
+    #[error("graphql.names, graphql.omit, graphql.subscriptions: {0}")]
     Names(String),
     /// The persisted documents cannot be had.
     #[error(transparent)]

@@ -7,6 +7,7 @@ use super::database::Database;
 use super::problem::{Problem, shown};
 use super::reading::{Reading, is_name};
 use super::table;
+use crate::graphql::tags::Names;
 
 /// The GraphQL endpoint.
 #[derive(Clone, Debug)]
@@ -49,6 +50,8 @@ pub struct GraphQl {
     pub names: Vec<Renaming>,
     /// What is not offered: `schema.relation`, `schema.relation.column` or `schema.function()`.
     pub omit: Vec<String>,
+    /// Named subscriptions: `name = schema.table on insert or update (column, ..)`.
+    pub subscriptions: Vec<String>,
 }
 
 /// One entry of `graphql.names`.
@@ -86,6 +89,7 @@ impl GraphQl {
             documents_only: reading.flag(&table::DOCUMENTS_ONLY),
             names: names(reading),
             omit: omit(reading),
+            subscriptions: subscriptions(reading),
         };
         if graphql.documents_only && graphql.documents.is_none() {
             let name = reading.name(&table::DOCUMENTS_ONLY);
@@ -124,6 +128,17 @@ fn omit(reading: &mut Reading<'_>) -> Vec<String> {
         reading.refuse(&table::OMITTED, format!("found the entry {}", shown(entry)));
     }
     omit
+}
+
+fn subscriptions(reading: &mut Reading<'_>) -> Vec<String> {
+    let entries = reading.list(&table::SUBSCRIPTIONS);
+    for entry in &entries {
+        if let Err(error) = Names::default().with_subscriptions(&[entry]) {
+            let all: Vec<_> = error.iter().map(ToString::to_string).collect();
+            reading.refuse(&table::SUBSCRIPTIONS, all.join("; "));
+        }
+    }
+    entries
 }
 
 /// Whether a text has the form of `schema.relation`, `schema.relation.column` or `schema.function()`.

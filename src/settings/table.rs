@@ -43,6 +43,8 @@ pub(super) enum Rule {
     Renamings,
     /// What SQL calls something.
     Objects,
+    /// Rows of a table under a name of their own.
+    Subscriptions,
     DatabaseUrl,
     Secret {
         min: usize,
@@ -123,6 +125,7 @@ pub(super) const DOCUMENTS: Setting = unset("graphql.documents", Rule::File);
 pub(super) const DOCUMENTS_ONLY: Setting = text("graphql.documents_only", Rule::Flag, "false");
 pub(super) const RENAMINGS: Setting = unset("graphql.names", Rule::Renamings);
 pub(super) const OMITTED: Setting = unset("graphql.omit", Rule::Objects);
+pub(super) const SUBSCRIPTIONS: Setting = unset("graphql.subscriptions", Rule::Subscriptions);
 pub(super) const FRAME_BYTES: Setting = number("limits.frame_bytes", "1048576", 1024, 67_108_864, "bytes");
 pub(super) const CHANNELS: Setting = number("limits.channels_per_socket", "100", 1, 100_000, "channels");
 pub(super) const MEMBERS: Setting = number("limits.members_per_topic", "100000", 1, 10_000_000, "channels");
@@ -138,7 +141,7 @@ pub(super) const LOG_FILTER: Setting = text("log.filter", Rule::Directives, "inf
 pub(super) const DRAIN: Setting = number("shutdown.drain_seconds", "10", 0, 600, "seconds");
 
 /// Every setting, in the order of the documentation.
-pub(super) const TABLE: [Setting; 42] = [
+pub(super) const TABLE: [Setting; 43] = [
     DATABASE_URL,
     LISTEN,
     SLOT,
@@ -167,6 +170,7 @@ pub(super) const TABLE: [Setting; 42] = [
     DOCUMENTS_ONLY,
     RENAMINGS,
     OMITTED,
+    SUBSCRIPTIONS,
     ADMIN_SECRET,
     FRAME_BYTES,
     CHANNELS,
@@ -231,6 +235,9 @@ impl fmt::Display for Rule {
             ),
             Self::Objects => {
                 f.write_str("a list such as public.secrets, public.users.password, public.reset()")
+            }
+            Self::Subscriptions => {
+                f.write_str("a list such as newMessage = public.messages on insert (room_id)")
             }
             Self::Directives => f.write_str(
                 "a level (error, warn, info, debug, trace) or directives such as walcast=debug,info",

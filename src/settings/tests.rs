@@ -280,7 +280,7 @@ fn graphql_has_bounds_by_default_and_shows_itself() {
     assert_eq!((graphql.role, graphql.schemas, graphql.documents), (None, vec!["public".to_owned()], None));
     assert_eq!((graphql.connections, graphql.depth, graphql.cost, graphql.rows), (8, 16, 2000, 1000));
     assert_eq!((graphql.wait, graphql.statement), (Duration::from_secs(5), Duration::from_secs(10)));
-    assert!(graphql.names.is_empty() && graphql.omit.is_empty());
+    assert!(graphql.names.is_empty() && graphql.omit.is_empty() && graphql.subscriptions.is_empty());
 }
 
 #[test]
@@ -297,6 +297,20 @@ fn graphql_takes_lists_of_schemas_names_and_what_to_leave_out() {
     assert_eq!(graphql.omit, ["api.secrets", "api.users.password", "api.reset()"]);
     let env = with_env(&[("WALCAST__GRAPHQL__OMIT", "public.a, public.b.c,")]).unwrap();
     assert_eq!(env.graphql.omit, ["public.a", "public.b.c"]);
+}
+
+#[test]
+fn named_subscriptions_are_checked_as_settings() {
+    let toml = "[graphql]\nsubscriptions = ['newBid = public.bids on insert or update (auction_id, amount)']";
+    let graphql = serve(toml, &[("DATABASE_URL", URL)]).unwrap().graphql;
+    assert_eq!(graphql.subscriptions, ["newBid = public.bids on insert or update (auction_id, amount)"]);
+    let variable = "WALCAST__GRAPHQL__SUBSCRIPTIONS";
+    let env = with_env(&[(variable, "a=public.a on insert (x and y), b=public.b on update")]).unwrap();
+    assert_eq!(env.graphql.subscriptions, ["a=public.a on insert (x and y)", "b=public.b on update"]);
+    for wrong in ["a = public.a", "a = public.a on delete", "public.a on insert", "a b = public.a on insert"]
+    {
+        only(with_env(&[(variable, wrong)]), variable);
+    }
 }
 
 #[test]

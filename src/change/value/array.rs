@@ -17,6 +17,27 @@ pub(super) fn write(
     text: &[u8],
     context: Context,
 ) -> Option<()> {
+    elements(out, delimiter, text, |out, value| {
+        match value {
+            Some(value) => write_nested(out, element, value, context),
+            None => out.extend_from_slice(b"null"),
+        }
+        Some(())
+    })
+}
+
+/// Whether the text is an array's of several dimensions.
+pub(super) fn is_nested(text: &[u8]) -> bool {
+    behind_bounds(text).is_some_and(|array| array.starts_with(b"{{"))
+}
+
+/// The same with somebody else's way to write the elements, `None` for NULL.
+pub(super) fn elements(
+    out: &mut Vec<u8>,
+    delimiter: u8,
+    text: &[u8],
+    mut write: impl FnMut(&mut Vec<u8>, Option<&[u8]>) -> Option<()>,
+) -> Option<()> {
     let mut rest = behind_bounds(text)?;
     if rest == b"{}" {
         out.extend_from_slice(b"[]");
@@ -41,15 +62,11 @@ pub(super) fn write(
         }
         if let Some(quote) = rest.strip_prefix(b"\"") {
             let (value, behind) = quoted::read(quote, Quoting::Backslash, &mut scratch)?;
-            write_nested(out, element, value, context);
+            write(out, Some(value))?;
             rest = behind;
         } else {
             let (value, behind) = bare(rest, delimiter)?;
-            if value.eq_ignore_ascii_case(b"NULL") {
-                out.extend_from_slice(b"null");
-            } else {
-                write_nested(out, element, value, context);
-            }
+            write(out, Some(value).filter(|value| !value.eq_ignore_ascii_case(b"NULL")))?;
             rest = behind;
         }
         while let Some(outside) = rest.strip_prefix(b"}") {

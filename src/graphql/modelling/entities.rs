@@ -123,6 +123,7 @@ fn add_entity(draft: &mut Draft<'_>, relation: &Relation, name: String, descript
         schema: relation.schema.clone(),
         relation: relation.name.clone(),
         kind: relation.kind,
+        row_security: relation.row_security,
         selectable: is_selectable(relation),
         columns: Vec::new(),
         key: Vec::new(),

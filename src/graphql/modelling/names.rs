@@ -71,10 +71,12 @@ pub(super) fn check(draft: &mut Draft<'_>) {
         if tags.depends_on.is_some() && !matches!(place, Place::Function(..)) {
             draft.remark(format!("a tag in the comment on {place} is ignored: depends_on is for functions"));
         }
+        if !tags.subscriptions.is_empty() && !matches!(place, Place::Relation(..)) {
+            draft.remark(format!("a tag in the comment on {place} is ignored: subscription is for tables"));
+        }
     }
     let known: HashSet<_> = places.iter().map(|(place, _)| place).collect();
-    let mut unknown: Vec<_> =
-        draft.names.names.keys().chain(&draft.names.omit).filter(|place| !known.contains(place)).collect();
+    let mut unknown: Vec<_> = draft.names.places().filter(|place| !known.contains(place)).collect();
     unknown.sort();
     for place in unknown {
         draft.remark(format!("the settings name {place}, which is not there, or which the role may not use"));

@@ -32,7 +32,8 @@ const RESERVED: [&str; 15] = [
 ];
 
 /// Types of every schema that no row has, and the one name that the TypeScript text needs for itself.
-const GENERAL: [&str; 6] = ["Query", "Mutation", "Subscription", "Is", "OrderDirection", "Arguments"];
+const GENERAL: [&str; 8] =
+    ["Query", "Mutation", "Subscription", "ChangeEvent", "Sent", "Is", "OrderDirection", "Arguments"];
 
 /// The catalog's types.
 pub(super) struct Types<'a> {

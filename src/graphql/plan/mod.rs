@@ -10,6 +10,7 @@ mod filter;
 mod input;
 mod planner;
 mod shape;
+mod subscription;
 
 use std::sync::Arc;
 
@@ -20,6 +21,9 @@ use super::model::{ColumnId, EntityId, EnumId, FunctionId, ValueType};
 
 pub use planner::{Limits, plan};
 pub use shape::Shape;
+pub use subscription::{
+    ChangeField, Changes, OldField, Selection, SentField, Source, Subscription, subscribe,
+};
 
 /// What one operation does.
 #[derive(Clone, Debug)]
@@ -98,6 +102,8 @@ pub enum From {
     },
     /// What the mutation's function returned: an array of rows as text, the statement's first parameter.
     Returned,
+    /// The row that a subscription's change left, by primary key.
+    Changed,
 }
 
 /// How many rows there can be.
@@ -321,6 +327,23 @@ pub enum PlanError {
         scalar: String,
         /// What was given instead.
         given: &'static str,
+    },
+    /// A subscription of none or several fields, or of `__typename`.
+    #[error("a subscription has exactly one field, which is one of the type `Subscription`'s own")]
+    Roots,
+    /// `events: []`
+    #[error("`events` names no event, so that nothing would ever be told; leave it out for all of them")]
+    Events,
+    /// Something that hangs on a row without a key.
+    #[error(
+        "`{field}` cannot be told: rows of `{table}` have no primary key by which they could be read again; leave it out, \
+         or have the table get one"
+    )]
+    Keyless {
+        /// The field.
+        field: String,
+        /// The object type.
+        table: String,
     },
     /// `__schema` or `__type`.
     #[error("introspection is turned off on this server")]

@@ -43,8 +43,7 @@ pub fn plan(
     limits: Limits,
     introspected: &JsonMap,
 ) -> Result<(Plan, Shape), PlanError> {
-    let mut planner =
-        Planner { model, document, variables, limits, introspected, cost: 0, shape: Shape::default() };
+    let mut planner = Planner::new(model, document, variables, limits, introspected);
     let mutation = operation.is_mutation();
     let fields = planner.collect(&[&operation.selection_set], 1)?;
     let mut roots = Vec::with_capacity(fields.len());
@@ -69,6 +68,16 @@ pub(super) struct Planner<'a> {
 }
 
 impl<'a> Planner<'a> {
+    pub(super) fn new(
+        model: &'a Model,
+        document: &'a ExecutableDocument,
+        variables: &'a JsonMap,
+        limits: Limits,
+        introspected: &'a JsonMap,
+    ) -> Self {
+        Self { model, document, variables, limits, introspected, cost: 0, shape: Shape::default() }
+    }
+
     pub(super) fn spend(&mut self, cost: usize) -> Result<(), PlanError> {
         self.cost += cost;
         if self.cost > self.limits.cost { Err(PlanError::Cost { limit: self.limits.cost }) } else { Ok(()) }
@@ -251,7 +260,7 @@ impl<'a> Planner<'a> {
         Ok(order)
     }
 
-    fn rows(
+    pub(super) fn rows(
         &mut self,
         id: EntityId,
         from: From,

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use postgres_protocol::escape::escape_literal;
 
 use super::{ABSENT, NESTED, NOT_FINITE, marker};
-use crate::graphql::model::{Model, Scalar, Shape, ValueType};
+use crate::graphql::model::{Form, Model, Shape, ValueType};
 
 /// Types whose text needs no escapes between quotes.
 const PLAIN: [(u32, &str); 6] =
@@ -21,25 +21,23 @@ const JSONB: u32 = 3802;
 pub(super) fn json(model: &Model, value: &ValueType, x: &str, nullable: bool) -> String {
     let absent = if nullable { "'null'".to_owned() } else { marker(ABSENT) };
     let json = match &value.shape {
-        Shape::Scalar(scalar) => match scalar {
-            Scalar::Float => {
+        Shape::Scalar(scalar) => match scalar.form() {
+            Form::Float => {
                 // x - x is NaN for NaN and the infinities, 0 for all others.
                 return format!(
                     "case when {x} - {x} = 0 then {x}::text when {x} is null then {absent} else {} end",
                     marker(NOT_FINITE)
                 );
             }
-            Scalar::Int => format!("{x}::int4::text"),
-            Scalar::Boolean => format!("{x}::bool::text"),
-            Scalar::Json if value.base == JSONB => format!("{x}::jsonb::text"),
-            Scalar::Json => format!("{x}::json::text"),
-            Scalar::Id | Scalar::String | Scalar::BigInt | Scalar::BigDecimal | Scalar::Text(_) => {
-                match PLAIN.iter().find(|(oid, _)| *oid == value.base) {
-                    Some((_, plain)) => format!("'\"' || {x}::{plain}::text || '\"'"),
-                    None => format!("to_json({x}::text)::text"),
-                }
-            }
-            Scalar::Timestamp { .. } => format!("to_json({x})::text"),
+            Form::Number => format!("{x}::int4::text"),
+            Form::Boolean => format!("{x}::bool::text"),
+            Form::Json if value.base == JSONB => format!("{x}::jsonb::text"),
+            Form::Json => format!("{x}::json::text"),
+            Form::String => match PLAIN.iter().find(|(oid, _)| *oid == value.base) {
+                Some((_, plain)) => format!("'\"' || {x}::{plain}::text || '\"'"),
+                None => format!("to_json({x}::text)::text"),
+            },
+            Form::Timestamp { .. } => format!("to_json({x})::text"),
         },
         Shape::Enum(id) => {
             let values = model.enums.get(*id).map(|kind| kind.values.as_slice()).unwrap_or_default();

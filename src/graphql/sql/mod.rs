@@ -10,6 +10,7 @@
 //! keys from GraphQL's grammar, and all of them pass the escapers.
 
 mod aggregate;
+mod changed;
 mod condition;
 mod leaf;
 mod rows;
@@ -19,8 +20,10 @@ use std::sync::Arc;
 
 use postgres_protocol::escape::{escape_identifier, escape_literal};
 
-use super::model::{ColumnId, Function, FunctionId, Model};
-use super::plan::{Call, Cardinality, From, Node, Operand, Plan, Rows, Take};
+use super::model::{ColumnId, Function, Model};
+use super::plan::{Call, Cardinality, From, Node, Operand, Plan, Rows, Subscription, Take};
+pub use changed::{FIELD, Given, RECORD, changed, needed};
+pub(super) use rows::calls_row;
 
 /// In place of a row that the schema says is there.
 pub const MISSING: char = '\u{1}';
@@ -43,12 +46,14 @@ pub struct Statement {
 }
 
 /// All statements of an operation.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Script {
     /// One statement with one row: the response's `data`; when tracked also the keys of all rows read, and the snapshot.
     Query(Statement),
     /// In one transaction, for each root field.
     Mutation(Vec<Change>),
+    /// A subscription's statements are written by what its changes leave open ([`changed`]).
+    Subscription(Arc<Subscription>),
 }
 
 /// A root field of a mutation. What is known without the database has neither statement.
@@ -64,7 +69,7 @@ pub struct Change {
 /// returns what a live query has to know.
 #[must_use]
 pub fn write(model: &Model, plan: &Plan, rows: u32, tracked: bool) -> Script {
-    let writer = || Writer { model, rows, tracked, operands: Vec::new(), aliases: 0, returned: false };
+    let writer = || Writer { model, rows, tracked, operands: Vec::new(), aliases: 0, given: 0 };
     if plan.mutation {
         return Script::Mutation(plan.roots.iter().map(|root| writer().change(&root.node)).collect());
     }
@@ -158,8 +163,8 @@ struct Writer<'a> {
     tracked: bool,
     operands: Vec<Operand>,
     aliases: usize,
-    /// The first parameter is what a call returned.
-    returned: bool,
+    /// So many parameters come before the operands: what a call returned, or the keys of changed rows.
+    given: usize,
 }
 
 /// The row one level up: how SQL names its columns, and the row itself.
@@ -182,7 +187,7 @@ impl Writer<'_> {
             self.operands.push(operand.clone());
             self.operands.len() - 1
         });
-        let number = place + 1 + usize::from(self.returned);
+        let number = place + 1 + self.given;
         match operand.take() {
             Take::Value(value) => format!("${number}::text::{}", value.sql),
             Take::Any(value) => format!("${number}::text::{}[]", value.sql),
@@ -194,6 +199,11 @@ impl Writer<'_> {
     /// Adds a member of an object.
     fn part(&mut self, parts: &mut Parts, above: Option<&Above>, key: &str, node: &Node) {
         parts.member(key);
+        self.value_of(parts, above, node);
+    }
+
+    /// Adds the value of a member.
+    fn value_of(&mut self, parts: &mut Parts, above: Option<&Above>, node: &Node) {
         match node {
             Node::Known(json) if json.starts_with('"') => parts.constant(json),
             // Introspection: long, and no reason for a statement of its own.
@@ -315,7 +325,7 @@ impl Writer<'_> {
                     }
                 };
                 let call = Statement { sql: sql.into(), operands: std::mem::take(&mut self.operands) };
-                self.returned = true;
+                self.given = 1;
                 let returned = Rows { from: From::Returned, ..(**rows).clone() };
                 let select = self.rows(&returned, None);
                 let sql = format!(
@@ -332,10 +342,6 @@ impl Writer<'_> {
             }
             _ => Change { call: None, selection: None },
         }
-    }
-
-    fn function(&self, id: FunctionId) -> Option<&Function> {
-        self.model.functions.get(id)
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use postgres_protocol::escape::escape_identifier;
 
 use super::{Above, NESTED, Parts, Writer, marker};
-use crate::graphql::model::{ColumnId, Entity};
+use crate::graphql::model::{ColumnId, Entity, Model};
 use crate::graphql::plan::{Cardinality, Condition, From, Node, Order, Rows, Window};
 
 /// Columns of derived tables beside those of the relation, as long as it has none of that name.
@@ -127,7 +127,7 @@ impl Writer<'_> {
 
     fn source(&mut self, entity: &Entity, rows: &Rows, above: Option<&Above>) -> String {
         match &rows.from {
-            From::Relation | From::Key(_) | From::Linked(_) => relation(entity),
+            From::Relation | From::Key(_) | From::Linked(_) | From::Changed => relation(entity),
             From::Composite { list: false, .. } => {
                 format!("(select ({}).*)", self.value(entity, rows, above))
             }
@@ -143,7 +143,7 @@ impl Writer<'_> {
     /// The value that the rows are parts of.
     fn value(&mut self, entity: &Entity, rows: &Rows, above: Option<&Above>) -> String {
         match &rows.from {
-            From::Relation | From::Key(_) | From::Linked(_) => relation(entity),
+            From::Relation | From::Key(_) | From::Linked(_) | From::Changed => relation(entity),
             From::Function(call) => self.call(call, above),
             From::Composite { column, .. } => {
                 above.and_then(|above| self.column(above, *column)).unwrap_or_default()
@@ -271,12 +271,17 @@ fn used(writer: &Writer<'_>, entity: &Entity, rows: &Rows, window: &Window) -> V
 
 /// A function takes the whole row.
 fn calls(rows: &Rows, writer: &Writer<'_>) -> bool {
-    let of_row = |id: usize| writer.function(id).is_some_and(|function| function.of.is_some());
-    rows.fields.iter().any(|field| match &field.node {
+    rows.fields.iter().any(|field| calls_row(writer.model, &field.node))
+}
+
+/// A node is what a function makes of its row.
+pub(in crate::graphql) fn calls_row(model: &Model, node: &Node) -> bool {
+    let of_row = |id: usize| model.functions.get(id).is_some_and(|function| function.of.is_some());
+    match node {
         Node::Call(call) => of_row(call.function),
         Node::Rows(inner) => matches!(&inner.from, From::Function(call) if of_row(call.function)),
         _ => false,
-    })
+    }
 }
 
 /// A total order: what was asked for, then the place that the source gave, or the primary key.

@@ -87,11 +87,10 @@ impl GraphQl {
                 Ok(answers) => until(self.stop.clone(), answers.map(Ok).boxed()),
                 Err(refused) => told(refused.body),
             },
-            Kind::Subscription => {
-                let operations = self.operations.clone();
-                let answers = stream::once(async move { Ok(operations.run(&prepared).await) }).boxed();
-                until(self.stop.clone(), answers)
-            }
+            Kind::Subscription => match self.feeds.subscribe(prepared) {
+                Ok(answers) => until(self.stop.clone(), answers.map(Ok).boxed()),
+                Err(refused) => told(refused.body),
+            },
         }
     }
 }

@@ -37,6 +37,208 @@ export interface Mutation {
   placeOrder: Order | null;
 }
 
+/** What is told as it happens. An operation has one of these fields. */
+export interface Subscription {
+  __typename?: "Subscription";
+  /** What is sent to a topic from now on, by SQL or over HTTP. */
+  listen: Sent;
+  /** Changes from now on: those of rows that the filter fits, and of these events. */
+  measurements: MeasurementChange;
+  /** Changes from now on: those of rows that the filter fits, and of these events. */
+  allNews: NewsChange;
+  /** Changes from now on: those of rows that the filter fits, and of these events. */
+  orderLines: OrderLineChange;
+  /** Changes from now on: those of rows that the filter fits, and of these events. */
+  orders: OrderChange;
+  /** Changes from now on: those of rows that the filter fits, and of these events. */
+  people: PersonChange;
+  /** Changes from now on: those of rows that the filter fits, and of these events. */
+  tenants: TenantChange;
+  /** Changes from now on: those of rows that the filter fits, and of these events. */
+  values: ValueChange;
+}
+
+/** Something that was sent to a topic. */
+export interface Sent {
+  __typename?: "Sent";
+  topic: string;
+  event: string;
+  payload: JSON;
+}
+
+/** What happened to a row, or to all of them. */
+export type ChangeEvent = "INSERT" | "UPDATE" | "DELETE" | "TRUNCATE";
+
+/** A change of `measurements`. */
+export interface MeasurementChange {
+  __typename?: "MeasurementChange";
+  /** What happened. */
+  event: ChangeEvent;
+  /** The row after it; null where there is none (`DELETE`, `TRUNCATE`). */
+  record: Measurement | null;
+  /** The row before it, as far as the log of the database tells: the key where it is gone or has another one, the whole row under `REPLICA IDENTITY FULL`, else null. */
+  old: MeasurementOld | null;
+  /** The change's place among all others. */
+  cursor: string;
+}
+
+/** What is known of a row of `measurements` before a change. */
+export interface MeasurementOld {
+  __typename?: "MeasurementOld";
+  small: number | null;
+  whole: number | null;
+  big: BigInt | null;
+  exact: BigDecimal | null;
+  single: number | null;
+}
+
+/** A change of `news`. */
+export interface NewsChange {
+  __typename?: "NewsChange";
+  /** What happened. */
+  event: ChangeEvent;
+  /** The row after it; null where there is none (`DELETE`, `TRUNCATE`). */
+  record: News | null;
+  /** The row before it, as far as the log of the database tells: the key where it is gone or has another one, the whole row under `REPLICA IDENTITY FULL`, else null. */
+  old: NewsOld | null;
+  /** The change's place among all others. */
+  cursor: string;
+}
+
+/** What is known of a row of `news` before a change. */
+export interface NewsOld {
+  __typename?: "NewsOld";
+  id: string | null;
+  authorId: string | null;
+  headline: string | null;
+}
+
+/** A change of `order_lines`. */
+export interface OrderLineChange {
+  __typename?: "OrderLineChange";
+  /** What happened. */
+  event: ChangeEvent;
+  /** The row after it; null where there is none (`DELETE`, `TRUNCATE`). */
+  record: OrderLine | null;
+  /** The row before it, as far as the log of the database tells: the key where it is gone or has another one, the whole row under `REPLICA IDENTITY FULL`, else null. */
+  old: OrderLineOld | null;
+  /** The change's place among all others. */
+  cursor: string;
+}
+
+/** What is known of a row of `order_lines` before a change. */
+export interface OrderLineOld {
+  __typename?: "OrderLineOld";
+  id: string | null;
+  tenantId: string | null;
+  orderNumber: string | null;
+  or_: string | null;
+  grEInCm: number | null;
+}
+
+/** A change of `orders`. */
+export interface OrderChange {
+  __typename?: "OrderChange";
+  /** What happened. */
+  event: ChangeEvent;
+  /** The row after it; null where there is none (`DELETE`, `TRUNCATE`). */
+  record: Order | null;
+  /** The row before it, as far as the log of the database tells: the key where it is gone or has another one, the whole row under `REPLICA IDENTITY FULL`, else null. */
+  old: OrderOld | null;
+  /** The change's place among all others. */
+  cursor: string;
+}
+
+/** What is known of a row of `orders` before a change. */
+export interface OrderOld {
+  __typename?: "OrderOld";
+  tenantId: string | null;
+  number: string | null;
+  status: OrderStatus | null;
+  buyer: string | null;
+}
+
+/** A change of `people`. */
+export interface PersonChange {
+  __typename?: "PersonChange";
+  /** What happened. */
+  event: ChangeEvent;
+  /** The row after it; null where there is none (`DELETE`, `TRUNCATE`). */
+  record: Person | null;
+  /** The row before it, as far as the log of the database tells: the key where it is gone or has another one, the whole row under `REPLICA IDENTITY FULL`, else null. */
+  old: PersonOld | null;
+  /** The change's place among all others. */
+  cursor: string;
+}
+
+/** What is known of a row of `people` before a change. */
+export interface PersonOld {
+  __typename?: "PersonOld";
+  id: string | null;
+  /** As it is written. */
+  name: string | null;
+  email: string | null;
+  managerId: string | null;
+  /** Ends with a "quote" */
+  born: Date | null;
+  active: boolean | null;
+}
+
+/** A change of `tenants`. */
+export interface TenantChange {
+  __typename?: "TenantChange";
+  /** What happened. */
+  event: ChangeEvent;
+  /** The row after it; null where there is none (`DELETE`, `TRUNCATE`). */
+  record: Tenant | null;
+  /** The row before it, as far as the log of the database tells: the key where it is gone or has another one, the whole row under `REPLICA IDENTITY FULL`, else null. */
+  old: TenantOld | null;
+  /** The change's place among all others. */
+  cursor: string;
+}
+
+/** What is known of a row of `tenants` before a change. */
+export interface TenantOld {
+  __typename?: "TenantOld";
+  id: string | null;
+}
+
+/** A change of `values`. */
+export interface ValueChange {
+  __typename?: "ValueChange";
+  /** What happened. */
+  event: ChangeEvent;
+  /** The row after it; null where there is none (`DELETE`, `TRUNCATE`). */
+  record: Value | null;
+  /** The row before it, as far as the log of the database tells: the key where it is gone or has another one, the whole row under `REPLICA IDENTITY FULL`, else null. */
+  old: ValueOld | null;
+  /** The change's place among all others. */
+  cursor: string;
+}
+
+/** What is known of a row of `values` before a change. */
+export interface ValueOld {
+  __typename?: "ValueOld";
+  id: string | null;
+  bytes: Bytea | null;
+  json: JSON | null;
+  jsonb: JSON | null;
+  xml: XML | null;
+  point: Point | null;
+  inet: Inet | null;
+  time: LocalTime | null;
+  timetz: Time | null;
+  stamp: LocalDateTime | null;
+  zoned: DateTime | null;
+  span: Interval | null;
+  range: Int4range | null;
+  path: Ltree | null;
+  flags: (boolean | null)[] | null;
+  numbers: (number | null)[] | null;
+  states: (OrderStatus | null)[] | null;
+  documents: (JSON | null)[] | null;
+}
+
 export interface ActivePerson {
   __typename?: "ActivePerson";
   id: string | null;
@@ -927,6 +1129,39 @@ export interface Arguments {
     };
     placeOrder: {
       input: PlaceOrderInput;
+    };
+  };
+  Subscription: {
+    listen: {
+      topic: string;
+    };
+    measurements: {
+      filter?: MeasurementFilter | null;
+      events?: ChangeEvent[] | null;
+    };
+    allNews: {
+      filter?: NewsFilter | null;
+      events?: ChangeEvent[] | null;
+    };
+    orderLines: {
+      filter?: OrderLineFilter | null;
+      events?: ChangeEvent[] | null;
+    };
+    orders: {
+      filter?: OrderFilter | null;
+      events?: ChangeEvent[] | null;
+    };
+    people: {
+      filter?: PersonFilter | null;
+      events?: ChangeEvent[] | null;
+    };
+    tenants: {
+      filter?: TenantFilter | null;
+      events?: ChangeEvent[] | null;
+    };
+    values: {
+      filter?: ValueFilter | null;
+      events?: ChangeEvent[] | null;
     };
   };
   Order: {

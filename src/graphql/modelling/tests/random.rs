@@ -168,6 +168,7 @@ fn relation() -> impl Strategy<Value = Relation> {
                 schema: schema.to_owned(),
                 name,
                 kind,
+                row_security: false,
                 comment,
                 columns: columns.collect(),
                 primary_key,
