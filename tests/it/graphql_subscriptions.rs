@@ -4,7 +4,6 @@ use serde_json::{Value, json};
 
 use crate::graphql::{DEMO, Graph};
 use crate::live::Stream;
-use crate::postgres_binaries;
 use crate::walcast::until;
 
 /// Serves a database, and waits until this subscription is offered.

@@ -21,6 +21,7 @@ pub struct Event {
 /// A stream of them.
 pub struct Stream {
     stream: TcpStream,
+    pub head: String,
     raw: Vec<u8>,
     text: String,
     events: VecDeque<Event>,
@@ -49,7 +50,7 @@ impl Stream {
         }
         let head = String::from_utf8(head).unwrap();
         assert!(head.contains("content-type: text/event-stream"), "{head}");
-        Self { stream, raw: Vec::new(), text: String::new(), events: VecDeque::new(), ended: false }
+        Self { stream, head, raw: Vec::new(), text: String::new(), events: VecDeque::new(), ended: false }
     }
 
     /// A live query of this graph, once the publication that walcast makes was seen by the one who reads the catalog.
