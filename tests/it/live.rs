@@ -119,10 +119,16 @@ impl Stream {
 
     /// Waits for a result with this data; what came before is passed over.
     pub async fn until(&mut self, data: &Value) {
+        let mut before = Vec::new();
         loop {
-            if self.data().await == *data {
+            let Ok(event) = timeout(PATIENCE, self.wait()).await else {
+                panic!("{data} did not come, but {before:?}");
+            };
+            let event = event.expect("a result");
+            if event.data["data"] == *data {
                 return;
             }
+            before.push(event.data);
         }
     }
 
