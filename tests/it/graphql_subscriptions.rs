@@ -28,9 +28,7 @@ async fn offered(graph: &Graph, field: &str) {
 
 async fn subscribe(graph: &Graph, subscription: &str) -> Stream {
     let query = format!("subscription {{ {subscription} }}");
-    let stream = Stream::open(&graph.walcast, &query, &json!({}), "").await;
-    assert!(stream.head.starts_with("HTTP/1.1 200 "), "{}", stream.head);
-    stream
+    Stream::open(&graph.walcast, &query, &json!({}), "").await
 }
 
 /// The one error of a subscription that is refused.
@@ -181,5 +179,190 @@ async fn what_the_log_writes_is_what_the_database_writes() {
         };
         assert_eq!(at(&told["errors"], 2), at(&asked["errors"], 1));
         assert_eq!(told["errors"].as_array().unwrap().len(), 3);
+    }
+}
+
+/// Auctions know when they were read: one moment for each statement.
+const READ_AT: &str = "
+    create function read_at(auction auctions) returns text language sql stable
+        as 'select transaction_timestamp()::text';
+    create function lot(bid bids) returns text language sql stable as 'select $1.id || ''/'' || $1.amount';";
+
+#[tokio::test]
+async fn nested_selections_of_a_transaction_are_one_statement_for_all_subscribers() {
+    let graph = serve(15, &format!("{DEMO};{READ_AT}"), "bids").await;
+    let queries = [
+        "subscription { bids(events: [INSERT]) { record { amount auction { title readAt bids { id } } } } }",
+        "subscription S($e: [ChangeEvent!]) { bids(events: $e) { ...C } } fragment C on BidChange \
+         { record { amount auction { title readAt bids { id } } } }",
+    ];
+    let mut streams = Vec::new();
+    for _ in 0..5 {
+        streams.push(Stream::open(&graph.walcast, queries[0], &json!({}), "").await);
+    }
+    run(&graph, "insert into bids (auction_id, amount) select 1, n from generate_series(100, 139) n").await;
+    let mut moments = std::collections::HashSet::new();
+    for stream in &mut streams {
+        for amount in 100..140 {
+            let record = data(stream).await["bids"]["record"].take();
+            assert_eq!(
+                (&record["amount"], &record["auction"]["title"]),
+                (&json!(amount), &json!("A wooden chair"))
+            );
+            assert_eq!(record["auction"]["bids"].as_array().unwrap().len(), 42);
+            moments.insert(record["auction"]["readAt"].as_str().unwrap().to_owned());
+        }
+    }
+    assert_eq!(moments.len(), 1, "{moments:?}");
+    let mut other = Stream::open(&graph.walcast, queries[1], &json!({ "e": ["INSERT"] }), "").await;
+    run(&graph, "insert into bids (auction_id, amount) values (2, 200)").await;
+    assert_eq!(
+        data(&mut other).await["bids"]["record"]["auction"]["bids"],
+        json!([{ "id": "3" }, { "id": "44" }])
+    );
+}
+
+#[tokio::test]
+async fn columns_are_told_without_asking_the_database() {
+    let graph = serve(18, DEMO, "messages").await;
+    let mut stream = subscribe(&graph, "newMessage(roomId: \"2\") { id from body }").await;
+    let mut lock = graph.database.connect().await;
+    run(&graph, "insert into messages (room_id, \"from\", body) values (2, 'a', 'first')").await;
+    let first = data(&mut stream).await;
+    // Whoever reads the table now has to wait.
+    let locked = lock.transaction().await.unwrap();
+    locked.batch_execute("lock table messages in access exclusive mode").await.unwrap();
+    locked
+        .batch_execute("insert into messages (room_id, \"from\", body) values (2, 'b', 'second')")
+        .await
+        .unwrap();
+    let other = graph.database.connect().await;
+    other.batch_execute("insert into users (name) values ('x')").await.unwrap();
+    locked.commit().await.unwrap();
+    let again = graph.database.connect().await;
+    again.batch_execute("begin; lock table messages in access exclusive mode").await.unwrap();
+    assert_eq!(first, json!({ "newMessage": { "id": "3", "from": "a", "body": "first" } }));
+    assert_eq!(
+        data(&mut stream).await,
+        json!({ "newMessage": { "id": "4", "from": "b", "body": "second" } })
+    );
+}
+
+#[tokio::test]
+async fn named_subscriptions_tell_of_rows_with_these_values() {
+    let settings = [(
+        "WALCAST__GRAPHQL__SUBSCRIPTIONS",
+        "bidPlaced=public.bids on insert or update (auction_id and amount)",
+    )];
+    let graph = serve_with(15, DEMO, "bidPlaced", &settings).await;
+    let query = "subscription On($room: ID!) { newMessage(roomId: $room) { from body } }";
+    let mut two = Stream::open(&graph.walcast, query, &json!({ "room": 2 }), "").await;
+    let mut three = Stream::open(&graph.walcast, query, &json!({ "room": "3" }), "").await;
+    let mut bids = subscribe(&graph, "bidPlaced(auctionId: 1, amount: 50) { id auction { title } }").await;
+    graph.data("mutation { sendMessage(input: {roomId: 3, from: \"c\", body: \"for three\"}) { id } }").await;
+    run(
+        &graph,
+        "insert into messages (room_id, \"from\", body) values (1, 'a', 'for one'), (2, 'b', 'for two');
+         update messages set body = 'changed' where room_id = 2;
+         delete from messages where room_id = 2;
+         insert into messages (room_id, \"from\", body) values (2, 'b', 'last');
+         insert into bids (auction_id, amount) values (1, 49), (2, 50), (1, 50);
+         update bids set amount = 50 where amount = 49",
+    )
+    .await;
+    assert_eq!(
+        changes(&mut two, "newMessage", 2).await,
+        json!([{ "from": "b", "body": "for two" }, { "from": "b", "body": "last" }])
+    );
+    assert_eq!(data(&mut three).await, json!({ "newMessage": { "from": "c", "body": "for three" } }));
+    let chair = json!({ "title": "A wooden chair" });
+    assert_eq!(
+        changes(&mut bids, "bidPlaced", 2).await,
+        json!([{ "id": "6", "auction": chair }, { "id": "4", "auction": chair }])
+    );
+    let missing = refused(&graph, "newMessage { body }").await;
+    assert!(missing["message"].as_str().unwrap().contains("roomId"), "{missing}");
+    let unfit = refused(&graph, "newMessage(roomId: \"two\") { body }").await;
+    assert_eq!(unfit["extensions"]["code"], "ArgumentInvalid");
+    assert_eq!(unfit["message"], "a value of `ID` cannot be a text that is no whole number");
+}
+
+#[tokio::test]
+async fn filters_and_events_say_what_is_told() {
+    const TABLE: &str = "
+        create type size as enum ('small', 'large');
+        create table boxes (id int primary key, label text);
+        create table things (
+            id int primary key, n int, t text, flag bool, u uuid, s size, tags text[], box_id int references boxes
+        );
+        insert into boxes values (1, 'red'), (2, 'blue');";
+    const ROWS: &str = "
+        insert into things values
+            (1, 1, 'one', true, '00000000-0000-0000-0000-00000000000a', 'small', '{a}', 1),
+            (2, 2, 'two', false, null, 'large', '{b}', 2),
+            (3, null, null, null, null, null, null, null),
+            (4, 40, 'One', true, null, 'large', '{a,b}', 2);
+        update things set n = 2 where id = 1;
+        update things set n = 1 where id = 2;
+        delete from things where id = 4;
+        delete from things where id = 2;
+        truncate things;
+        insert into things (id) values (99)";
+    let tellings: [(&str, &[&str]); 18] = [
+        ("", &["I1", "I2", "I3", "I4", "U1", "U2", "D4", "D2", "T", "I99"]),
+        ("events: [DELETE, TRUNCATE]", &["D4", "D2", "T"]),
+        ("events: UPDATE", &["U1", "U2"]),
+        // A row that is gone has only its key left: whether it was meant is not known, and so it is told.
+        ("filter: {n: {eq: 2}}", &["I2", "U1", "D4", "D2", "T"]),
+        ("filter: {n: {eq: 2}}, events: [INSERT, UPDATE]", &["I2", "U1"]),
+        ("filter: {id: {eq: 4}}", &["I4", "D4", "T"]),
+        ("filter: {id: {in: [2, 4]}}", &["I2", "I4", "U2", "D4", "D2", "T"]),
+        ("filter: {id: {in: []}}, events: [INSERT, UPDATE, DELETE]", &[]),
+        ("filter: {id: {gt: 2, lte: 3}}", &["I3", "T"]),
+        ("filter: {not: {id: {neq: 4}}}", &["I4", "D4", "T"]),
+        ("filter: {t: {eq: \"one\"}, flag: {eq: true}}, events: INSERT", &["I1"]),
+        ("filter: {or: [{t: {is: NULL}}, {s: {eq: large}}]}, events: INSERT", &["I2", "I3", "I4"]),
+        ("filter: {u: {eq: \"{0000000000000000000000000000000A}\"}}, events: INSERT", &["I1"]),
+        // NULL is not unlike anything.
+        ("filter: {not: {t: {eq: \"two\"}}}, events: INSERT", &["I1", "I4"]),
+        // What only the database can decide, and what hangs on other rows.
+        ("filter: {t: {ilike: \"ONE\"}}, events: INSERT", &["I1", "I4"]),
+        ("filter: {tags: {contains: [\"b\"]}}, events: INSERT", &["I2", "I4"]),
+        ("filter: {box: {label: {startsWith: \"bl\"}}}, events: INSERT", &["I2", "I4"]),
+        ("filter: {n: {lt: 10}, box: {label: {eq: \"red\"}}}, events: INSERT", &["I1"]),
+    ];
+    for major in MAJORS {
+        let graph = serve(major, TABLE, "things").await;
+        let mut streams = Vec::new();
+        for (arguments, _) in tellings {
+            let arguments = if arguments.is_empty() { String::new() } else { format!("({arguments})") };
+            streams.push(
+                subscribe(&graph, &format!("things{arguments} {{ event record {{ id }} old {{ id }} }}"))
+                    .await,
+            );
+        }
+        let (inserts, rest) = ROWS.split_once(";\n").unwrap();
+        run(&graph, inserts).await;
+        // What the database decides, it decides on rows as they are.
+        for later in [false, true] {
+            for ((arguments, expected), stream) in tellings.iter().zip(&mut streams) {
+                if arguments.ends_with("events: INSERT") == later {
+                    continue;
+                }
+                let mut told = Vec::new();
+                for _ in 0..expected.len() {
+                    let change = data(stream).await["things"].take();
+                    let id =
+                        change["record"]["id"].as_str().or(change["old"]["id"].as_str()).unwrap_or_default();
+                    told.push(format!("{}{id}", &change["event"].as_str().unwrap()[..1]));
+                }
+                assert_eq!(told, **expected, "{arguments} on {major}");
+            }
+            if !later {
+                run(&graph, rest).await;
+            }
+        }
+        let unfit = refused(&graph, "things(events: []) { event }").await;
+        assert_eq!(unfit["extensions"]["code"], "ArgumentInvalid");
     }
 }
