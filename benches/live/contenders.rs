@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use crate::server::{Postgres, Walcast};
+use crate::streams::until_served;
 
 /// Connections of each server to Postgres: what walcast's pool has by default.
 const CONNECTIONS: usize = 8;
@@ -18,7 +19,7 @@ pub enum Contender {
 
 impl Contender {
     pub async fn walcast(postgres: &Postgres) -> Self {
-        Self::Walcast(Walcast::serve(postgres).await)
+        Self::Walcast(walcast(postgres).await)
     }
 
     pub fn yoga(postgres: &Postgres) -> Self {
@@ -47,6 +48,13 @@ impl Contender {
         };
         cpu(process)
     }
+}
+
+/// A walcast that serves its schema.
+pub async fn walcast(postgres: &Postgres) -> Walcast {
+    let walcast = Walcast::serve(postgres).await;
+    until_served(walcast.address).await;
+    walcast
 }
 
 pub struct Yoga {

@@ -27,12 +27,12 @@ pub async fn run(postgres: &Postgres, sql: &Client) {
 
     let seen = Seen::new(AUCTIONS + 1);
     let mut listening = vec![distinct(walcast.address(), SELECTION, 1..FEW + 1, &seen).await];
-    let mut amount = 10;
-    let few = seen_bids(&walcast, sql, &seen, &mut amount).await;
+    let mut bids = 10;
+    let few = seen_bids(&walcast, sql, &seen, &mut bids).await;
     let start = Instant::now();
     listening.push(distinct(walcast.address(), SELECTION, FEW + 1..AUCTIONS + 1, &seen).await);
     let started = start.elapsed().as_secs_f64();
-    let many = seen_bids(&walcast, sql, &seen, &mut amount).await;
+    let many = seen_bids(&walcast, sql, &seen, &mut bids).await;
     let results = seen.results();
     let _ = unseen(&walcast, sql).await;
     let (table_many, rows_many) = unseen(&walcast, sql).await;
@@ -53,7 +53,7 @@ pub async fn run(postgres: &Postgres, sql: &Client) {
 }
 
 /// Bids on the first auctions in turn, each waited for: re-runs and microseconds of CPU a bid.
-async fn seen_bids(walcast: &Contender, sql: &Client, seen: &Seen, amount: &mut i64) -> (f64, f64) {
+async fn seen_bids(walcast: &Contender, sql: &Client, seen: &Seen, bids: &mut i64) -> (f64, f64) {
     let insert = sql.prepare("insert into bids (auction_id, amount) values ($1, $2)").await.unwrap();
     let (mut runs, mut cpus) = (Vec::new(), Vec::new());
     for _ in 0..RUNS {
@@ -61,11 +61,11 @@ async fn seen_bids(walcast: &Contender, sql: &Client, seen: &Seen, amount: &mut 
         for number in 0..BIDS {
             let auction = 1 + number % FEW;
             if auction == 1 {
-                *amount += 1;
+                *bids += 1;
             }
-            let value = i32::try_from(*amount).unwrap();
+            let value = i32::try_from(*bids).unwrap();
             sql.execute(&insert, &[&i64::try_from(auction).unwrap(), &value]).await.unwrap();
-            seen.one_holds(auction, *amount).await;
+            seen.one_holds(auction, *bids).await;
         }
         cpus.push((walcast.cpu() - cpu) * 1e6 / BIDS as f64);
         // The question itself is one statement, and so is each bid.

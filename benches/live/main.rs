@@ -66,13 +66,16 @@ fn main() {
     });
 }
 
-/// The demo's schema with 10,001 auctions, of which the last one is never looked at.
+/// The demo's schema with 10,001 auctions, of which the last one is never looked at. As in the peer, whoever bids need not
+/// bid more than the others: in a flood bids overtake each other.
 async fn prepare(postgres: &Postgres) -> Client {
     let sql = postgres.client().await;
     sql.batch_execute(include_str!("../../sql/demo.sql")).await.unwrap();
     sql.batch_execute(&format!(
         "truncate auctions, bids, messages restart identity; \
          insert into auctions (title) select 'Auction number ' || i from generate_series(1, {}) i; \
+         create or replace function bid(auction_id bigint, amount int) returns bids language sql volatile as \
+         'insert into bids (auction_id, amount) values (bid.auction_id, bid.amount) returning *'; \
          create extension pg_stat_statements; \
          create publication load for all tables",
         distinct::AUCTIONS + 1

@@ -2,7 +2,8 @@
 
 use tokio_postgres::Client;
 
-use crate::server::{Postgres, Walcast};
+use crate::contenders::walcast;
+use crate::server::Postgres;
 use crate::streams::{Seen, identical};
 use crate::{SELECTION, reset};
 
@@ -12,7 +13,7 @@ const FIRST: usize = 20;
 
 pub async fn run(postgres: &Postgres, sql: &Client) {
     reset(sql).await;
-    let walcast = Walcast::serve(postgres).await;
+    let walcast = walcast(postgres).await;
     let query = format!("query @live {{ auction(id: \"1\") {{ {SELECTION} }} }}");
     let first = identical(walcast.address, &query, FIRST, &Seen::new(FIRST)).await;
     let before = walcast.memory("VmRSS");

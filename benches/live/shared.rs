@@ -79,16 +79,16 @@ fn print(name: &str, all: &[Figures]) {
 async fn measure(contender: &Contender, sql: &Client) -> Figures {
     reset(sql).await;
     let mut bidder = Connection::open(contender.address()).await;
-    let mut amount = 10;
+    let mut bids = 10;
     // Statements are prepared, code is compiled; and what a bid takes when nobody looks.
     for _ in 0..BIDS / 4 {
-        amount += 1;
-        bid(&mut bidder, amount).await;
+        bids += 1;
+        bid(&mut bidder, bids).await;
     }
     let before = statements(sql).await;
     for _ in 0..BIDS / 4 {
-        amount += 1;
-        bid(&mut bidder, amount).await;
+        bids += 1;
+        bid(&mut bidder, bids).await;
     }
     // The question itself is one statement.
     let alone = (statements(sql).await - before - 1) as f64 / (BIDS / 4) as f64;
@@ -99,18 +99,18 @@ async fn measure(contender: &Contender, sql: &Client) -> Figures {
     let (before, cpu, results, start) =
         (statements(sql).await, contender.cpu(), seen.results(), Instant::now());
     for _ in 0..BIDS {
-        amount += 1;
-        bid(&mut bidder, amount).await;
-        assert!(seen.all_hold(amount, PATIENCE).await, "a bid does not reach everyone");
+        bids += 1;
+        bid(&mut bidder, bids).await;
+        assert!(seen.all_hold(bids, PATIENCE).await, "a bid does not reach everyone");
     }
     let round = start.elapsed().as_secs_f64() * 1e3 / BIDS as f64;
     let cpu = (contender.cpu() - cpu) * 1e6 / (seen.results() - results) as f64;
     let statements = (statements(sql).await - before - 1) as f64 / BIDS as f64 - alone;
 
     let results = seen.results();
-    let last = flood(contender, amount).await;
-    amount += FLOOD;
-    let all = seen.all_hold(amount, PATIENCE).await;
+    let last = flood(contender, bids).await;
+    bids += FLOOD;
+    let all = seen.all_hold(bids, PATIENCE).await;
     let committed: f64 = sql
         .query_one("select extract(epoch from timestamp)::float8 * 1e6 from pg_last_committed_xact()", &[])
         .await
@@ -121,7 +121,7 @@ async fn measure(contender: &Contender, sql: &Client) -> Figures {
     let mut times: Vec<u64> = seen.times().iter().map(|time| time.load(Ordering::SeqCst)).collect();
     times.sort_unstable();
     let slowest = times[CLIENTS * 99 / 100 - 1] as f64;
-    let holding = seen.holding(amount);
+    let holding = seen.holding(bids);
     drop(listening);
     Figures { statements, cpu, round, flood: all.then_some((slowest - committed) / 1e3), holding, pushes }
 }

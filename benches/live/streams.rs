@@ -1,4 +1,4 @@
-//! Clients that cost little themselves: of each result they read what the highest bid is, and when it came.
+//! Clients that cost little themselves: of each result they read how many bids it has, and when it came.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 /// What was told of each auction, or to each client, by number from 0 on.
 pub struct Seen {
-    highest: Vec<AtomicI64>,
+    bids: Vec<AtomicI64>,
     /// Microseconds since 1970.
     at: Vec<AtomicU64>,
     results: AtomicU64,
@@ -24,7 +24,7 @@ pub struct Seen {
 impl Seen {
     pub fn new(count: usize) -> Arc<Self> {
         Arc::new(Self {
-            highest: (0..count).map(|_| AtomicI64::new(-1)).collect(),
+            bids: (0..count).map(|_| AtomicI64::new(-1)).collect(),
             at: (0..count).map(|_| AtomicU64::new(0)).collect(),
             results: AtomicU64::new(0),
             news: Notify::new(),
@@ -35,24 +35,24 @@ impl Seen {
         self.results.load(Ordering::SeqCst)
     }
 
-    /// The time at which each of these was told what it holds, if each holds at least this amount.
+    /// When each was told what it holds.
     pub fn times(&self) -> &[AtomicU64] {
         &self.at
     }
 
-    /// How many hold at least this amount.
-    pub fn holding(&self, amount: i64) -> usize {
-        self.highest.iter().filter(|highest| highest.load(Ordering::SeqCst) >= amount).count()
+    /// How many hold at least so many bids.
+    pub fn holding(&self, bids: i64) -> usize {
+        self.bids.iter().filter(|had| had.load(Ordering::SeqCst) >= bids).count()
     }
 
-    /// Waits until this one holds at least this amount.
-    pub async fn one_holds(&self, number: usize, amount: i64) {
-        self.until(|| self.highest[number].load(Ordering::SeqCst) >= amount).await;
+    /// Waits until this one holds at least so many bids.
+    pub async fn one_holds(&self, number: usize, bids: i64) {
+        self.until(|| self.bids[number].load(Ordering::SeqCst) >= bids).await;
     }
 
-    /// Waits until all hold at least this amount; false when it takes longer than `patience`.
-    pub async fn all_hold(&self, amount: i64, patience: Duration) -> bool {
-        let all = self.until(|| self.holding(amount) == self.highest.len());
+    /// Waits until all hold at least so many bids; false when it takes longer than `patience`.
+    pub async fn all_hold(&self, bids: i64, patience: Duration) -> bool {
+        let all = self.until(|| self.holding(bids) == self.bids.len());
         tokio::time::timeout(patience, all).await.is_ok()
     }
 
@@ -66,10 +66,10 @@ impl Seen {
         }
     }
 
-    fn told(&self, number: usize, amount: i64) {
+    fn told(&self, number: usize, bids: i64) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         self.at[number].store(u64::try_from(now.as_micros()).unwrap(), Ordering::SeqCst);
-        self.highest[number].store(amount, Ordering::SeqCst);
+        self.bids[number].store(bids, Ordering::SeqCst);
         self.results.fetch_add(1, Ordering::SeqCst);
         self.news.notify_waiters();
     }
@@ -98,17 +98,24 @@ impl Connection {
         self.stream.write_all(request.as_bytes()).await.unwrap();
     }
 
-    /// The body of the response, which has to be good and to tell its length.
+    /// The body of the response, which has to be good.
     pub async fn ask(&mut self, method: &str, path: &str, headers: &str, body: &str) -> String {
         self.send(method, path, headers, body).await;
+        let (good, body) = self.response().await;
+        assert!(good, "{body}");
+        body
+    }
+
+    /// Whether the response is good, and its body, whose length it has to tell.
+    async fn response(&mut self) -> (bool, String) {
         let (mut bytes, mut head) = (Vec::new(), None);
         loop {
             assert!(self.stream.read_buf(&mut bytes).await.unwrap() > 0, "closed");
             head = head.or_else(|| head_of(&bytes));
-            if let Some((start, length)) = head
+            if let Some((good, start, length)) = head
                 && bytes.len() >= start + length
             {
-                return String::from_utf8(bytes.split_off(start)).unwrap();
+                return (good, String::from_utf8(bytes.split_off(start)).unwrap());
             }
         }
     }
@@ -120,8 +127,8 @@ impl Connection {
             let mut start = 0;
             while let Some(length) = memmem::find(&bytes[start..], b"\n\n") {
                 let event = &bytes[start..start + length];
-                if let Some(amount) = highest(event) {
-                    seen.told(number(event), amount);
+                if let Some(bids) = bids(event) {
+                    seen.told(number(event), bids);
                 } else {
                     assert!(
                         memmem::find(event, b"\"errors\"").is_none(),
@@ -136,21 +143,32 @@ impl Connection {
     }
 }
 
-/// Where the body starts and how long it is, once the head is whole.
-fn head_of(bytes: &[u8]) -> Option<(usize, usize)> {
+/// Whether the response is good, where its body starts and how long that is, once the head is whole.
+fn head_of(bytes: &[u8]) -> Option<(bool, usize, usize)> {
     let start = memmem::find(bytes, b"\r\n\r\n")? + 4;
     let text = std::str::from_utf8(&bytes[..start]).unwrap().to_ascii_lowercase();
-    assert!(text.starts_with("http/1.1 20"), "{text}");
     let length = text.lines().find_map(|line| line.strip_prefix("content-length:"));
-    Some((start, length.unwrap_or_else(|| panic!("no Content-Length: {text}")).trim().parse().unwrap()))
+    let length = length.unwrap_or_else(|| panic!("no Content-Length: {text}")).trim().parse().unwrap();
+    Some((text.starts_with("http/1.1 20"), start, length))
 }
 
-/// The highest bid that an event tells.
-fn highest(event: &[u8]) -> Option<i64> {
-    let marker = b"\"highestBid\":{\"amount\":";
-    let start = memmem::rfind(event, marker)? + marker.len();
-    let digits = event[start..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-    std::str::from_utf8(&event[start..start + digits]).unwrap().parse().ok()
+/// How many bids the result of an event has; the highest comes once more.
+fn bids(event: &[u8]) -> Option<i64> {
+    memmem::rfind(event, b"\"highestBid\":{")?;
+    i64::try_from(memmem::find_iter(event, b"{\"amount\":").count() - 1).ok()
+}
+
+/// Waits until this server has a schema.
+pub async fn until_served(address: SocketAddr) {
+    let mut connection = Connection::open(address).await;
+    loop {
+        let accept = "Accept: application/graphql-response+json\r\n";
+        connection.send("POST", "/graphql", accept, "{\"query\":\"{ __typename }\"}").await;
+        if connection.response().await.0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// So many clients, each on a connection of its own, with one and the same live query. They end with the set.
