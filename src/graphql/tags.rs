@@ -449,12 +449,13 @@ mod tests {
 
     #[test]
     fn tables_are_told_under_names_of_their_own() {
+        use ChangeEvent::{Insert, Update};
+
         let named = |name: &str, events: &[ChangeEvent], columns: &[&str]| Subscription {
             name: name.to_owned(),
             events: events.iter().copied().collect(),
             columns: columns.iter().map(|column| (*column).to_owned()).collect(),
         };
-        use ChangeEvent::{Insert, Update};
         for (tag, expected) in [
             ("newMessage on insert (room_id)", named("newMessage", &[Insert], &["room_id"])),
             ("x ON Insert OR update (Room, \"B, c\")", named("x", &[Insert, Update], &["room", "B, c"])),
