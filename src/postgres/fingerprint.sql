@@ -20,7 +20,8 @@ exposed as (
 declarations (text) as (
   select string_agg(d.description || ' ' || lower(d.description), ' ')
   from pg_description d
-  where d.classoid = 'pg_proc'::regclass and d.description ~ '@walcast\s+depends_on'
+  -- FirstNormalObjectId of access/transam.h
+  where d.objoid >= 16384 and d.classoid = 'pg_proc'::regclass and d.description ~ '@walcast\s+depends_on'
 ),
 -- What is exposed, what views, functions and policies name, and what inherits from these.
 relations (oid) as (
@@ -32,7 +33,6 @@ relations (oid) as (
       where d.refclassid = 'pg_class'::regclass
         and d.classid in ('pg_rewrite'::regclass, 'pg_proc'::regclass, 'pg_policy'::regclass)
     )
-    -- FirstNormalObjectId of access/transam.h
     or c.oid >= 16384 and position(replace(c.relname, '"', '""') in d.text) > 0
   )
   union
@@ -97,9 +97,10 @@ versions (class, object, part, version) as (
 )
 select concat_ws(' ', r.oid, v.count, v.sum), concat_ws(' ', v.published, v.publication)
 from pg_roles r, (
-  select count(*), sum(number), count(*) filter (where class >= 15) as published,
-    sum(number) filter (where class >= 15) as publication
-  from versions
-    cross join lateral hashint8extended((object::int8 << 32) # version, (class::int8 << 32) # part) number
+  select count(*), sum(h.number), count(*) filter (where h.class >= 15) as published,
+    sum(h.number) filter (where h.class >= 15) as publication
+  from (
+    select class, hashint8extended((object::int8 << 32) # version, (class::int8 << 32) # part) as number from versions
+  ) h
 ) v
 where r.rolname = current_user

@@ -221,7 +221,8 @@ nothing (listing) as (
 declarations (text) as (
   select string_agg(d.description || ' ' || lower(d.description), ' ')
   from pg_description d
-  where d.classoid = 'pg_proc'::regclass and d.description ~ '@walcast\s+depends_on'
+  -- FirstNormalObjectId of access/transam.h
+  where d.objoid >= 16384 and d.classoid = 'pg_proc'::regclass and d.description ~ '@walcast\s+depends_on'
 ),
 -- All tables that may be read, with what inherits from them.
 read (oid) as (
@@ -247,6 +248,22 @@ published (oid, filtered) as (
   from pg_publication p cross join lateral pg_get_publication_tables(p.pubname) t
   where p.pubname = $2
 ),
+heirs (oid, listing) as (
+  select d.root, json_agg(d.oid::int8 order by d.oid::int8) from descent d where d.oid <> d.root group by d.root
+),
+-- Of several of its ancestors that are published the topmost is told.
+told_as (oid, as_oid, filtered) as (
+  select distinct on (d.oid) d.oid, p.oid, p.filtered
+  from (select distinct oid from descent) d
+    cross join lateral (
+      select d.oid, 0
+      union all
+      select a.relid, a.level from pg_partition_ancestors(d.oid) with ordinality a (relid, level)
+      where (select pubviaroot from pg_publication where pubname = $2)
+    ) a (oid, level)
+    join published p on p.oid = a.oid
+  order by d.oid, a.level desc
+),
 sources (schema, name, value) as (
   select n.nspname, c.relname, json_build_object(
     'oid', c.oid::int8, 'schema', n.nspname, 'name', c.relname, 'sql', format('%I.%I', n.nspname, c.relname),
@@ -259,11 +276,9 @@ sources (schema, name, value) as (
       select json_agg(a.attname order by a.attnum)
       from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
     ), '[]'),
-    'heirs', coalesce((
-      select json_agg(distinct d.oid::int8 order by d.oid::int8) from descent d where d.root = c.oid and d.oid <> c.oid
-    ), '[]'),
-    'published', own.oid::int8,
-    'filtered', coalesce(own.filtered, false),
+    'heirs', coalesce(h.listing, '[]'),
+    'published', t.as_oid::int8,
+    'filtered', coalesce(t.filtered, false),
     'secured', c.relrowsecurity,
     'policies', coalesce(r.listing, nothing.listing)
   )
@@ -271,15 +286,8 @@ sources (schema, name, value) as (
     join pg_class c on c.oid = d.oid join pg_namespace n on n.oid = c.relnamespace
     cross join nothing
     left join readings r on r.class = 'pg_policy'::regclass and r.oid = c.oid
-    left join lateral (
-      select p.oid, p.filtered
-      from published p left join pg_partition_ancestors(c.oid) with ordinality a (oid, level) on a.oid = p.oid
-      where p.oid = c.oid
-        or a.oid is not null and (select pubviaroot from pg_publication where pubname = $2)
-      -- Of several the topmost is told.
-      order by a.level desc nulls last
-      limit 1
-    ) own on true
+    left join heirs h on h.oid = c.oid
+    left join told_as t on t.oid = c.oid
 ),
 columns_of (relation, listing) as (
   select a.attrelid, json_agg(json_build_object(

@@ -252,13 +252,13 @@ async fn tables_that_policies_read_are_watched_as_a_whole() {
     )
     .await;
     for (query, expected) in [
-        ("{ notes { owner } }", "notes rows {1} read id owner\nmembers read * any\nbans read * any"),
-        // One that is read anyway is not there twice.
+        ("{ notes { owner } }", "notes rows {1} read *\nmembers read * any\nbans read * any"),
+        // One of which rows are read as well is watched for both reasons.
         (
-            "{ notes { id } membersAggregate { count } }",
-            "notes rows {1} read id\nmembers aggregate \nbans read * any",
+            "{ notes { id } member(team: 2, who: \"me\") { team } }",
+            "notes rows {1} read *\nmembers read * where team who in {2/me}\nmembers read * any\nbans read * any",
         ),
-        ("{ teams { id } }", "teams read id\npolicy public.teams"),
+        ("{ teams { id } }", "teams read *\npolicy public.teams"),
     ] {
         assert_eq!(tracked.told(query, json!({})).await, expected, "{query}");
     }

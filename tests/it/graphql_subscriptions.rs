@@ -2,8 +2,10 @@
 
 use serde_json::{Value, json};
 
+use crate::cluster;
 use crate::graphql::{DEMO, Graph};
 use crate::live::Stream;
+use crate::slot::Slot;
 use crate::walcast::until;
 
 /// Serves a database, and waits until this subscription is offered.
@@ -364,5 +366,328 @@ async fn filters_and_events_say_what_is_told() {
         }
         let unfit = refused(&graph, "things(events: []) { event }").await;
         assert_eq!(unfit["extensions"]["code"], "ArgumentInvalid");
+    }
+}
+
+#[tokio::test]
+async fn what_is_sent_to_a_topic_is_told_to_those_who_listen() {
+    let graph = serve(18, DEMO, "bids").await;
+    run(&graph, include_str!("../../sql/walcast.sql")).await;
+    let query =
+        "subscription On($topic: String!) { listen(topic: $topic) { topic event data: payload __typename } }";
+    let mut streams = Vec::new();
+    for _ in 0..3 {
+        streams.push(Stream::open(&graph.walcast, query, &json!({ "topic": "room:1" }), "").await);
+    }
+    run(
+        &graph,
+        "select walcast.send('1', 'other', 'room:2'), walcast.send('2', 'private', 'room:1', private => true);
+         begin; select walcast.send('{\"a\": [1.50, null]}', 'ti\"ck', 'room:1');
+         insert into users (name) values ('x'); commit;
+         begin; select walcast.send('3', 'undone', 'room:1'); rollback;
+         select walcast.send('null', 'last', 'room:1', transactional => false)",
+    )
+    .await;
+    let sent = |event: &str, payload: Value| json!({ "topic": "room:1", "event": event, "data": payload, "__typename": "Sent" });
+    for stream in &mut streams {
+        let told = changes(stream, "listen", 2).await;
+        assert_eq!(told, json!([sent("ti\"ck", json!({ "a": [1.5, null] })), sent("last", json!(null))]));
+    }
+    let body = json!({ "topic": "room:1", "event": "posted", "payload": { "b": 2 } }).to_string();
+    let request = format!(
+        "POST /publish HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    assert!((200..300).contains(&graph.walcast.request(&request).await.0));
+    for stream in &mut streams {
+        assert_eq!(data(stream).await["listen"], sent("posted", json!({ "b": 2 })));
+    }
+}
+
+#[tokio::test]
+async fn row_security_decides_what_is_told() {
+    const TABLES: &str = "
+        create table owners (id int primary key, name text not null);
+        create table papers (
+            id int primary key, owner_id int not null references owners, title text not null, secret boolean not null
+        );
+        create table notes (id int primary key, body text);
+        create table open (id int primary key, v text);
+        alter table papers replica identity full;
+        alter table notes enable row level security;
+        alter table papers enable row level security;
+        create policy visible on papers using (not secret);
+        insert into owners values (1, 'ann');
+        create role WEB;
+        grant usage on schema public to WEB;
+        grant select on owners, papers, open to WEB;
+        grant select (id) on notes to WEB;";
+    for major in MAJORS {
+        let database = cluster::shared(major).database().await;
+        let role = format!("web_{}", database.name());
+        let client = database.connect().await;
+        client.batch_execute(&TABLES.replace("WEB", &role)).await.unwrap();
+        let graph = Graph::of(database, client, &[("WALCAST__GRAPHQL__ROLE", &role)]).await;
+        offered(&graph, "papers").await;
+        let mut all =
+            subscribe(&graph, "papers { event record { id title owner { name } } old { title } }").await;
+        let mut titles =
+            subscribe(&graph, "papers(filter: {title: {eq: \"b\"}}) { event record { id } }").await;
+        let mut events = subscribe(&graph, "papers(events: [INSERT, UPDATE, TRUNCATE]) { event }").await;
+        // Each is read before the next, since rows are told as they are.
+        let told = json!({ "event": "INSERT", "record": { "id": "1", "title": "a", "owner": { "name": "ann" } }, "old": null });
+        run(&graph, "insert into papers values (9, 1, 'hidden', true), (1, 1, 'a', false)").await;
+        assert_eq!(data(&mut all).await["papers"], told);
+        assert_eq!(data(&mut events).await["papers"], json!({ "event": "INSERT" }));
+        run(&graph, "update papers set title = 'b'").await;
+        let told = json!({ "event": "UPDATE", "record": { "id": "1", "title": "b", "owner": { "name": "ann" } }, "old": null });
+        assert_eq!(data(&mut all).await["papers"], told);
+        assert_eq!(data(&mut titles).await["papers"], json!({ "event": "UPDATE", "record": { "id": "1" } }));
+        assert_eq!(data(&mut events).await["papers"], json!({ "event": "UPDATE" }));
+        run(&graph, "update papers set secret = true; delete from papers; truncate papers").await;
+        for stream in [&mut all, &mut titles, &mut events] {
+            assert_eq!(data(stream).await["papers"]["event"], "TRUNCATE");
+        }
+        // Columns that the role may not read are not in the schema.
+        let unknown = refused(&graph, "notes { old { id body } }").await;
+        assert!(unknown["message"].as_str().unwrap().contains("body"), "{unknown}");
+        // Row security that comes later counts, too.
+        let mut open = subscribe(&graph, "open: opens { event old { id } }").await;
+        run(&graph, "insert into open values (1, 'x'), (2, 'y'); delete from open where id = 1").await;
+        assert_eq!(
+            changes(&mut open, "open", 3).await,
+            json!([
+                { "event": "INSERT", "old": null }, { "event": "INSERT", "old": null },
+                { "event": "DELETE", "old": { "id": "1" } },
+            ])
+        );
+        let read = graph.walcast.log().matches("the GraphQL schema was read").count();
+        run(&graph, "alter table open enable row level security").await;
+        until("the schema was read again", async || {
+            graph.walcast.log().matches("the GraphQL schema was read").count() > read
+        })
+        .await;
+        run(&graph, "delete from open; truncate open").await;
+        assert_eq!(data(&mut open).await["open"]["event"], "TRUNCATE");
+    }
+}
+
+#[tokio::test]
+async fn rows_that_are_gone_or_changed_meanwhile_are_told_as_the_log_has_them() {
+    let graph = serve(15, &format!("{DEMO};{READ_AT}"), "bids").await;
+    let mut plain =
+        subscribe(&graph, "bids(events: INSERT) { record { id amount auctionId auction { title } } }").await;
+    let mut called = subscribe(&graph, "bids(events: INSERT) { record { id amount lot } }").await;
+    run(
+        &graph,
+        "begin; insert into bids values (100, 1, 1), (101, 2, 2); delete from bids where id = 100;
+         update bids set amount = 3 where id = 101; commit",
+    )
+    .await;
+    let record = |id: &str, amount: i32, auction: &str, title: &str| json!({ "record": { "id": id, "amount": amount, "auctionId": auction, "auction": { "title": title } } });
+    assert_eq!(
+        changes(&mut plain, "bids", 2).await,
+        json!([record("100", 1, "1", "A wooden chair"), record("101", 2, "2", "A brass telescope")])
+    );
+    // A function takes the row of the table, which one of them has no more.
+    let gone = called.result().await;
+    assert_eq!(gone["data"]["bids"]["record"], json!({ "id": "100", "amount": 1, "lot": null }));
+    assert_eq!(gone["errors"][0]["path"], json!(["bids", "record", "lot"]));
+    assert_eq!(gone["errors"][0]["extensions"]["code"], "RowGone");
+    assert_eq!(
+        data(&mut called).await["bids"]["record"],
+        json!({ "id": "101", "amount": 2, "lot": "101/3" })
+    );
+}
+
+#[tokio::test]
+async fn keys_of_several_columns_no_keys_large_values_and_partitions() {
+    const TABLES: &str = "
+        create type weight as (value int, unit text);
+        create table places (country text, code int, name text, primary key (country, code));
+        create table visits (country text, code int, note text, weight weight, foreign key (country, code) references places);
+        create table texts (id int primary key, small text, large text);
+        alter table visits replica identity full;
+        alter table texts alter large set storage external;
+        create table logs (id int, at int, v text, primary key (id, at)) partition by range (at);
+        create table logs_1 partition of logs for values from (0) to (10);
+        create table logs_2 partition of logs for values from (10) to (20);
+        insert into places values ('de', 1, 'Berlin'), ('a\"b,', 2, 'Odd');
+        create function label(visits) returns text language sql stable as 'select $1.note';";
+    for major in MAJORS {
+        let graph = serve(major, TABLES, "places").await;
+        let mut places = subscribe(
+            &graph,
+            "places { event record { country code name visits { note } } old { country name } }",
+        )
+        .await;
+        run(&graph, "update places set name = upper(name); update places set country = 'xx' where code = 2")
+            .await;
+        let place = |country: &str, code: &str, name: &str| json!({ "country": country, "code": code, "name": name, "visits": [] });
+        assert_eq!(
+            changes(&mut places, "places", 3).await,
+            json!([
+                { "event": "UPDATE", "record": place("de", "1", "BERLIN"), "old": null },
+                { "event": "UPDATE", "record": place("a\"b,", "2", "ODD"), "old": null },
+                { "event": "UPDATE", "record": place("xx", "2", "ODD"), "old": { "country": "a\"b,", "name": null } },
+            ])
+        );
+        let mut visits =
+            subscribe(&graph, "visits { record { note weight { value unit } place { name } } }").await;
+        run(
+            &graph,
+            "insert into visits values ('de', 1, 'first', row(3, 'kg')), (null, null, 'nowhere', null)",
+        )
+        .await;
+        assert_eq!(
+            changes(&mut visits, "visits", 2).await,
+            json!([
+                { "record": { "note": "first", "weight": { "value": 3, "unit": "kg" }, "place": { "name": "BERLIN" } } },
+                { "record": { "note": "nowhere", "weight": null, "place": null } },
+            ])
+        );
+        for subscription in ["visits { record { label } }", "visits(filter: {note: {like: \"a\"}}) { event }"]
+        {
+            let keyless = refused(&graph, subscription).await;
+            assert_eq!(keyless["extensions"]["code"], "ArgumentInvalid");
+            assert!(keyless["message"].as_str().unwrap().contains("no primary key"), "{keyless}");
+        }
+        // The log does not repeat a large value that stays.
+        let mut texts = subscribe(
+            &graph,
+            "texts(events: UPDATE, filter: {large: {neq: \"\"}}) { record { id small large } }",
+        )
+        .await;
+        run(&graph, "insert into texts values (1, 'a', repeat('x', 9000)); update texts set small = 'b'")
+            .await;
+        let told = data(&mut texts).await["texts"]["record"].take();
+        assert_eq!((&told["small"], told["large"].as_str().unwrap().len()), (&json!("b"), 9000));
+        let mut logs = subscribe(&graph, "logs { event record { id at v } old { at } }").await;
+        run(&graph, "insert into logs values (1, 5, 'a'); update logs set at = 15").await;
+        assert_eq!(
+            data(&mut logs).await["logs"],
+            json!({ "event": "INSERT", "record": { "id": "1", "at": "5", "v": "a" }, "old": null })
+        );
+        // A row that moves to another partition is deleted here and inserted there.
+        let moved = changes(&mut logs, "logs", 2).await;
+        assert_eq!((&moved[0]["event"], &moved[0]["old"]), (&json!("DELETE"), &json!({ "at": "5" })));
+        assert_eq!(moved[1]["record"], json!({ "id": "1", "at": "15", "v": "a" }));
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_is_told_that_it_missed_something() {
+    let graph = serve(15, DEMO, "messages").await;
+    let mut slow = subscribe(&graph, "messages { record { body } }").await;
+    let mut quick = subscribe(&graph, "messages { cursor record { body } }").await;
+    let memory = graph.walcast.memory();
+    let mut told = 0;
+    for _ in 0..40 {
+        run(
+            &graph,
+            "insert into messages (room_id, \"from\", body) select 1, 'a', repeat('x', 10000) from generate_series(1, 100)",
+        )
+        .await;
+        for _ in 0..100 {
+            data(&mut quick).await;
+        }
+        told += 100;
+    }
+    let grown = graph.walcast.memory().saturating_sub(memory);
+    assert!(grown < 60 * 1024 * 1024, "{grown} bytes more");
+    let mut results = 0;
+    let last = loop {
+        let result = slow.result().await;
+        if result.get("errors").is_some() {
+            break result;
+        }
+        results += 1;
+    };
+    assert_eq!(last["errors"][0]["extensions"]["code"], "SubscriptionOverflow");
+    slow.complete().await;
+    assert!(results > 300 && results < told, "{results} of {told}");
+}
+
+#[tokio::test]
+async fn ddl_is_followed_until_the_subscription_has_no_meaning_any_more() {
+    const TABLE: &str = "create table lots (id int primary key, title text, weight int)";
+    let graph = serve(18, TABLE, "lots").await;
+    let mut both = subscribe(&graph, "lots { record { title weight } }").await;
+    let mut title = subscribe(&graph, "lots { record { title } }").await;
+    let renewed = async |sql: &str, field: &str, kind: &str| {
+        run(&graph, sql).await;
+        until("the schema was read again", async || {
+            let fields = graph.data("{ __type(name: \"Lot\") { fields { name type { name } } } }").await;
+            let wanted = json!({ "name": field, "type": { "name": kind } });
+            fields["__type"]["fields"].as_array().unwrap().contains(&wanted)
+        })
+        .await;
+    };
+    renewed("alter table lots add colour text default 'red'", "colour", "String").await;
+    run(&graph, "insert into lots values (1, 'a', 1)").await;
+    assert_eq!(data(&mut both).await["lots"]["record"], json!({ "title": "a", "weight": 1 }));
+    renewed("alter table lots alter weight type text using weight || ' kg'", "weight", "String").await;
+    run(&graph, "insert into lots values (2, 'b', '2 kg')").await;
+    assert_eq!(data(&mut both).await["lots"]["record"], json!({ "title": "b", "weight": "2 kg" }));
+    renewed("alter table lots rename weight to mass", "mass", "String").await;
+    let ended = both.result().await;
+    assert!(ended["errors"][0]["message"].as_str().unwrap().contains("weight"), "{ended}");
+    both.complete().await;
+    run(&graph, "insert into lots values (3, 'c', '3 kg')").await;
+    assert_eq!(
+        changes(&mut title, "lots", 3).await,
+        json!([{ "record": { "title": "a" } }, { "record": { "title": "b" } }, { "record": { "title": "c" } }])
+    );
+}
+
+#[tokio::test]
+async fn a_gap_in_the_log_is_told_and_the_subscription_goes_on() {
+    let database = cluster::shared(15).database().await;
+    let slot = Slot::new(database.connect().await);
+    let client = database.connect().await;
+    client.batch_execute(DEMO).await.unwrap();
+    let graph = Graph::of(database, client, &[("WALCAST__REPLICATION__SLOT", &slot.name)]).await;
+    offered(&graph, "newMessage").await;
+    let mut stream = subscribe(&graph, "newMessage(roomId: 7) { body }").await;
+    slot.drop_under_its_reader().await;
+    let missed = stream.result().await;
+    assert_eq!(missed["errors"][0]["extensions"]["code"], "ChangesMissed", "{missed}");
+    graph.walcast.wait_for_status("live").await;
+    run(&graph, "insert into messages (room_id, \"from\", body) values (7, 'a', 'later')").await;
+    assert_eq!(data(&mut stream).await, json!({ "newMessage": { "body": "later" } }));
+}
+
+#[tokio::test]
+async fn only_what_can_be_followed_is_offered_and_one_field_at_a_time() {
+    const TABLES: &str = "
+        create table seen (id int primary key); create unlogged table unlogged (id int primary key);
+        create view views as select * from seen;
+        comment on table seen is '@walcast subscription bids on insert
+@walcast subscription wrong on delete';";
+    let graph = serve_with(15, TABLES, "seens", &[("WALCAST__GRAPHQL__LIVE_STREAMS", "1")]).await;
+    let fields = graph.data("{ __type(name: \"Subscription\") { fields { name } } }").await;
+    assert_eq!(
+        fields["__type"]["fields"],
+        json!([{ "name": "listen" }, { "name": "bids" }, { "name": "seens" }])
+    );
+    graph.walcast.wait_for_log("is ignored: subscription takes").await;
+    for several in
+        ["a: seens { event } b: seens { event }", "listen(topic: \"a\") { event } bids { id }", "__typename"]
+    {
+        refused(&graph, several).await;
+    }
+    let first = subscribe(&graph, "bids { id }").await;
+    let many = refused(&graph, "bids { id }").await;
+    assert_eq!(many["extensions"]["code"], "TooManySubscriptions");
+    drop(first);
+    let start = std::time::Instant::now();
+    loop {
+        let mut next = subscribe(&graph, "bids { id }").await;
+        run(&graph, "insert into seen select count(*) from seen").await;
+        if next.result().await.get("errors").is_none() {
+            break;
+        }
+        assert!(start.elapsed() < crate::walcast::PATIENCE, "a subscription outlives its client");
     }
 }

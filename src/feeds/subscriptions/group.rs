@@ -29,42 +29,50 @@ pub(super) struct Task {
 /// Numbered, as it happened.
 type Batch = Vec<(u64, Happened)>;
 
+/// What there is to do.
+enum Taken {
+    Nothing,
+    /// The schema is another one.
+    Outdated(Subscribed),
+    Batch(Subscribed, Batch),
+}
+
 impl Task {
     pub(super) fn new(inner: &Arc<Inner>, group: GroupId, wake: Arc<Notify>) -> Self {
         Self { operations: inner.operations.clone(), inner: Arc::downgrade(inner), group, wake }
     }
 
     pub(super) async fn run(self) {
-        while let Some((subscribed, batch)) = self.take() {
-            if !self.is_current(&subscribed.stream) {
-                if !self.renew(&subscribed) {
-                    return;
+        while let Some(taken) = self.take() {
+            match taken {
+                Taken::Outdated(subscribed) => {
+                    if !self.renew(&subscribed) {
+                        return;
+                    }
                 }
-                continue;
-            }
-            if batch.is_empty() {
-                self.wake.notified().await;
-                continue;
-            }
-            let results = self.results(&subscribed, &batch).await;
-            if !self.publish(&results) {
-                return;
+                Taken::Nothing => self.wake.notified().await,
+                Taken::Batch(subscribed, batch) => {
+                    let results = self.results(&subscribed, &batch).await;
+                    if !self.publish(&results) {
+                        return;
+                    }
+                }
             }
         }
     }
 
     /// What has happened; left where it is while the schema is another one.
-    fn take(&self) -> Option<(Subscribed, Batch)> {
+    fn take(&self) -> Option<Taken> {
         let inner = self.inner.upgrade()?;
         let mut state = inner.lock();
         let group = state.groups.get_mut(self.group)?;
         let subscribed = group.subscribed.clone();
         if !self.is_current(&subscribed.stream) {
-            return Some((subscribed, Vec::new()));
+            return Some(Taken::Outdated(subscribed));
         }
         let batch: Batch = group.queue.drain(..group.queue.len().min(BATCH)).collect();
         group.bytes -= batch.iter().map(|(_, happened)| happened.bytes()).sum::<usize>();
-        Some((subscribed, batch))
+        Some(if batch.is_empty() { Taken::Nothing } else { Taken::Batch(subscribed, batch) })
     }
 
     fn is_current(&self, stream: &Stream) -> bool {

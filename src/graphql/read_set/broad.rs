@@ -13,7 +13,7 @@ use crate::graphql::plan::{Call, Condition, From, Node, Plan, Rows};
 #[must_use]
 pub fn broad(model: &Model, plan: &Plan) -> ReadSet {
     let walk = Walk::of(model, plan);
-    let watches = walk.tables.iter().chain(&walk.guards).map(|table| any(*table)).collect();
+    let watches = walk.tables.union(&walk.guards).map(|table| any(*table)).collect();
     ReadSet { watches, opaque: walk.opaque }
 }
 
@@ -34,7 +34,7 @@ pub(super) struct Walk<'a> {
     model: &'a Model,
     /// Tables that it reads.
     pub(super) tables: BTreeSet<Oid>,
-    /// Other tables that decide which of their rows are seen.
+    /// Tables that decide which rows are seen, of those and of these.
     pub(super) guards: BTreeSet<Oid>,
     pub(super) opaque: BTreeSet<Opaque>,
 }
@@ -53,7 +53,11 @@ impl<'a> Walk<'a> {
     /// The policies of a table that a policy reads bind there, too.
     fn guard(&mut self) {
         let mut open: Vec<Oid> = self.tables.iter().copied().collect();
+        let mut seen = BTreeSet::new();
         while let Some(table) = open.pop() {
+            if !seen.insert(table) {
+                continue;
+            }
             let Some(coverage) = self.model.coverage.get(&table) else {
                 self.opaque.insert(Opaque::Unseen {
                     name: format!("a table with the number {table}"),
@@ -70,11 +74,8 @@ impl<'a> Walk<'a> {
                         .insert(Opaque::Policy { name: coverage.name.clone(), reason: reason.clone() });
                 }
                 Ok(guards) => {
-                    for guard in guards {
-                        if !self.tables.contains(guard) && self.guards.insert(*guard) {
-                            open.push(*guard);
-                        }
-                    }
+                    self.guards.extend(guards);
+                    open.extend(guards);
                 }
             }
         }
