@@ -99,9 +99,10 @@ async fn reset(sql: &Client) {
     sql.batch_execute("vacuum analyze").await.unwrap();
 }
 
-/// Statements that Postgres has carried out so far, this one included.
+/// Statements on auctions and bids that Postgres has carried out so far, but for those within functions and triggers. What
+/// walcast asks of the catalog from time to time is not among them, nor is the question itself, whose constant is cut out.
 async fn statements(sql: &Client) -> i64 {
-    let count = "select sum(calls)::bigint from pg_stat_statements";
+    let count = "select sum(calls)::bigint from pg_stat_statements where query ~ 'auctions|bids'";
     sql.query_one(count, &[]).await.unwrap().get(0)
 }
 
