@@ -72,7 +72,9 @@ impl Stream {
         loop {
             let mut stream = Self::open(walcast, query, &json!({}), "").await;
             let first = stream.next().await.expect("a result");
-            if !first.data.to_string().contains("the publication that walcast reads is not there") {
+            let told = first.data.to_string();
+            let absent = ["the publication that walcast reads is not there", "there is no publication"];
+            if !absent.iter().any(|words| told.contains(words)) {
                 stream.events.push_front(first);
                 return stream;
             }
