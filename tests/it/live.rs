@@ -21,7 +21,6 @@ pub struct Event {
 /// A stream of them.
 pub struct Stream {
     socket: TcpStream,
-    pub head: String,
     raw: Vec<u8>,
     text: String,
     events: VecDeque<Event>,
