@@ -240,6 +240,7 @@ impl Inner {
             && let Some(query) = state.queries.get_mut(&id)
         {
             query.runs += 1;
+            tracing::debug!(query = id, why = ?ended.why, changed = query.hash != Some(hash), "a live query ran");
             if query.hash != Some(hash) {
                 query.hash = Some(hash);
                 let extensions =

@@ -85,7 +85,8 @@ struct Subscriber {
 
 /// What a group's task is to tell.
 enum Happened {
-    Change(Change),
+    /// A change, of the transaction of this id.
+    Change(Change, u32),
     Sent(Arc<Sent>),
     /// Changes have been missed.
     Missed,
@@ -95,7 +96,7 @@ impl Happened {
     fn bytes(&self) -> usize {
         ITEM_BYTES
             + match self {
-                Self::Change(change) => match &change.action {
+                Self::Change(change, _) => match &change.action {
                     Action::Insert { new } => new.0.len(),
                     Action::Update { old, new } => {
                         new.0.len() + old.as_ref().map_or(0, |old| old.row().0.len())
@@ -160,7 +161,7 @@ impl Subscriptions {
                 state.last += 1;
             }
             for group in &hits {
-                state.happened(*group, Happened::Change(change.clone()));
+                state.happened(*group, Happened::Change(change.clone(), transaction.xid));
             }
         }
         state.hits = hits;

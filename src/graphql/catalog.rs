@@ -60,6 +60,7 @@ pub struct Called {
 /// A table as the slot and row-level security see it.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Source {
     /// `pg_class.oid`
     pub oid: Oid,

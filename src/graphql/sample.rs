@@ -303,6 +303,7 @@ impl Sample {
             .table("public.bids", &["id int8!", "amount int4!", "auction_id int8!"])
             .refers("public.bids", "auction_id", "public.auctions")
             .table("public.messages", &["id int8!", "room_id int8!", "from text!", "body text!"])
+            .comment("public.messages", "@walcast subscription newMessage on insert (room_id)")
             .function("public.highest_bid", &["auction public.auctions"], "public.bids");
         sample.last_function().comment = Some("@walcast depends_on bids(auction_id = id)".to_owned());
         sample.procedure("public.bid", &["auction_id int8", "amount int4"], "public.bids").procedure(

@@ -448,6 +448,46 @@ mod tests {
     }
 
     #[test]
+    fn tables_are_told_under_names_of_their_own() {
+        use ChangeEvent::{Insert, Update};
+
+        let named = |name: &str, events: &[ChangeEvent], columns: &[&str]| Subscription {
+            name: name.to_owned(),
+            events: events.iter().copied().collect(),
+            columns: columns.iter().map(|column| (*column).to_owned()).collect(),
+        };
+        for (tag, expected) in [
+            ("newMessage on insert (room_id)", named("newMessage", &[Insert], &["room_id"])),
+            ("x ON Insert OR update (Room, \"B, c\")", named("x", &[Insert, Update], &["room", "B, c"])),
+            ("x on update(a and b)", named("x", &[Update], &["a", "b"])),
+            ("x on insert", named("x", &[Insert], &[])),
+        ] {
+            let tags = Tags::parse(&format!("@walcast subscription {tag}"));
+            assert_eq!((tags.subscriptions, tags.faults), (vec![expected], Vec::new()), "{tag}");
+        }
+        for wrong in [
+            "",
+            "x",
+            "x on",
+            "x on delete",
+            "1x on insert",
+            "x on insert ()",
+            "x on insert (a",
+            "x insert",
+            "x on insert a",
+        ] {
+            let fault = TagError::Subscription(wrong.to_owned());
+            assert_eq!(Tags::parse(&format!("@walcast subscription {wrong}")).faults, [fault]);
+        }
+        let names = Names::default().with_subscriptions(&["newMessage = public.messages on insert"]).unwrap();
+        let place = Place::Relation("public".to_owned(), "messages".to_owned());
+        let tags = names.tags(&place, Some("@walcast subscription x on update"));
+        assert_eq!(tags.subscriptions, [named("newMessage", &[Insert], &[]), named("x", &[Update], &[])]);
+        let error = Names::default().with_subscriptions(&["x = messages on insert"]).unwrap_err();
+        assert_eq!(error, [NamesError::Subscription("x = messages on insert".to_owned())]);
+    }
+
+    #[test]
     fn settings_come_before_tags() {
         let names = Names::parse(
             &["public.auctions=Lot", "public.users.name = fullName", "public.highest_bid()=topBid"],

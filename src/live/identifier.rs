@@ -184,7 +184,7 @@ fn entity(model: &Model, table: Oid) -> Option<(EntityId, &Entity)> {
 #[must_use]
 pub fn of_change(model: &Model, table: Oid, change: &Change) -> Vec<String> {
     let Some((id, entity)) = entity(model, table) else { return Vec::new() };
-    let sides = Sides::of(change);
+    let sides = Sides::of(change, None);
     let mut out: Vec<String> = Vec::new();
     let rows = || sides.after.iter().chain(&sides.before);
     out.extend(rows().filter_map(|row| Some(row_name(entity, &texts(entity, &entity.key, row)?))));

@@ -12,11 +12,12 @@ use smallvec::SmallVec;
 
 use super::identifier::{self, Identifier};
 use super::index::{Index, Place};
+use super::rows::Rows;
 use super::snapshot::Snapshot;
 use super::touch::{Sides, touches};
 use super::watching::Watching;
 use super::window::{Missed, Tick, Unseen, Window};
-use crate::change::{Change, Transaction};
+use crate::change::{Change, Row, Transaction};
 use crate::graphql::catalog::Oid;
 use crate::graphql::model::Model;
 use crate::graphql::read_set::ReadSet;
@@ -62,9 +63,29 @@ impl Outcome {
     }
 }
 
+/// Why a live query runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Why {
+    /// It is new.
+    #[default]
+    New,
+    /// A change touched its result.
+    Change,
+    /// A change that touched it was not visible yet.
+    Hidden,
+    /// It was invalidated by name.
+    Named,
+    /// Changes, or a change of the schema, may have been missed.
+    Interrupted,
+    /// The run before failed.
+    Failed,
+}
+
 /// What is told of a run when it has ended.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Ended {
+    /// Why it ran, if there was one reason, or the first.
+    pub why: Why,
     /// What made it run, as resource identifiers; only if asked for.
     pub causes: Vec<String>,
     /// The newest change that the result contains, as far as is known.
@@ -78,6 +99,7 @@ pub struct Live {
     last: QueryId,
     index: Index,
     window: Window,
+    rows: Rows,
     now: Tick,
     /// The tables of which changes of a relation are changes: partitions and inheriting tables lead to theirs.
     tables: HashMap<Oid, SmallVec<[Oid; 1]>>,
@@ -95,6 +117,7 @@ pub struct Live {
 #[derive(Clone, Debug)]
 struct Query {
     state: State,
+    why: Why,
     watches: Vec<Watching>,
     roots: Vec<String>,
     seen: Option<Snapshot>,
@@ -112,12 +135,12 @@ struct Query {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Idle,
-    /// It runs at a time, or before if something new makes it stale; that is not so where it has to wait.
+    /// It runs at a time, or before if something new makes it stale, unless it has to wait.
     Timed(Instant, bool),
     Ready,
     Running {
         began: Tick,
-        again: bool,
+        again: Option<Why>,
     },
 }
 
@@ -130,6 +153,7 @@ impl Live {
             last: 0,
             index: Index::default(),
             window: Window::default(),
+            rows: Rows::default(),
             now: 0,
             tables: HashMap::new(),
             roots: HashMap::new(),
@@ -161,6 +185,7 @@ impl Live {
         }
         let query = Query {
             state: State::Idle,
+            why: Why::New,
             watches: Vec::new(),
             roots,
             seen: None,
@@ -171,7 +196,7 @@ impl Live {
             causes: Vec::new(),
         };
         self.queries.insert(id, query);
-        self.want(id, now, now, false);
+        self.want(id, Why::New, now, now);
         self.start(now, run);
         id
     }
@@ -235,23 +260,25 @@ impl Live {
     /// A transaction was decoded, or a piece of one.
     pub fn transaction(&mut self, transaction: &Arc<Transaction>, now: Instant, run: &mut Vec<QueryId>) {
         self.now += 1;
-        self.window.push(self.now, transaction);
-        if self.queries.is_empty() {
-            return;
-        }
         let mut found = std::mem::take(&mut self.found);
-        for change in &transaction.changes {
-            for table in self.tables.get(&change.relation.oid).cloned().unwrap_or_default() {
-                if !self.index.has(table) {
-                    continue;
-                }
-                let sides = Sides::of(change);
+        let mut known = Vec::new();
+        for (place, change) in transaction.changes.iter().enumerate() {
+            let tables = self.tables.get(&change.relation.oid).cloned().unwrap_or_default();
+            if !tables.iter().any(|table| self.index.has(*table)) {
+                self.rows.forget(change.relation.oid);
+                continue;
+            }
+            known.resize(place, None);
+            known.push(self.rows.before(change));
+            let sides = Sides::of(change, known.last().and_then(Option::as_ref));
+            for table in tables {
                 self.index.candidates(table, &sides, &mut found);
                 for place in found.drain(..) {
                     self.hold_against(place, transaction.xid, change, &sides, now);
                 }
             }
         }
+        self.window.push(self.now, transaction, known);
         self.found = found;
         self.start(now, run);
     }
@@ -271,7 +298,7 @@ impl Live {
             if self.explains {
                 explain(&mut query.causes, &self.model, &self.tables, change);
             }
-            self.want(place.query, now, now, false);
+            self.want(place.query, Why::Change, now, now);
         }
     }
 
@@ -285,7 +312,8 @@ impl Live {
     ) -> Option<Ended> {
         let query = self.queries.get_mut(&id)?;
         let State::Running { began, again } = query.state else { return None };
-        let mut ended = Ended { causes: std::mem::take(&mut query.causes), cursor: Cursor::default() };
+        let mut ended =
+            Ended { why: query.why, causes: std::mem::take(&mut query.causes), cursor: Cursor::default() };
         query.state = State::Idle;
         replace(&mut self.index, id, &mut query.watches, outcome.watches);
         self.running.remove(&(began, id));
@@ -297,8 +325,8 @@ impl Live {
                 let of = tables.get(&relation).into_iter().flatten();
                 of.into_iter().any(|table| watches.iter().any(|watching| watching.table == *table))
             }
-            Unseen::Change(change) => {
-                let touched = touched(watches, tables, change);
+            Unseen::Change(change, before) => {
+                let touched = touched(watches, tables, change, before);
                 if touched && explains {
                     explain(causes, model, tables, change);
                 }
@@ -313,15 +341,15 @@ impl Live {
         let failed = query.seen.is_none();
         let attempts = query.attempts;
         query.attempts = if failed || missed == Missed::Hidden { attempts.saturating_add(1) } else { 0 };
-        if again || missed == Missed::Newer {
-            self.want(id, now, now, false);
+        if again.is_some() || missed == Missed::Newer {
+            self.want(id, again.unwrap_or(Why::Change), now, now);
         } else if missed == Missed::Hidden {
-            self.want(id, now, now + doubled(HIDDEN, attempts, HIDDEN_MOST), false);
+            self.want(id, Why::Hidden, now, now + doubled(HIDDEN, attempts, HIDDEN_MOST));
         } else if failed && outcome.passing {
-            self.want(id, now, now + doubled(FAILED, attempts, FAILED_MOST), true);
+            self.want(id, Why::Failed, now, now + doubled(FAILED, attempts, FAILED_MOST));
         } else if failed && attempts == 0 {
             // What it missed is not known without a snapshot, so it runs once more when all has settled.
-            self.want(id, now, now + HIDDEN_MOST, false);
+            self.want(id, Why::Hidden, now, now + HIDDEN_MOST);
         }
         self.settle();
         self.start(now, run);
@@ -360,11 +388,12 @@ impl Live {
     /// Runs every live query once more: changes may have been missed.
     pub fn interrupt(&mut self, now: Instant, run: &mut Vec<QueryId>) {
         self.window.clear();
+        self.rows.clear();
         let all: Vec<QueryId> = self.queries.keys().copied().collect();
         for id in all {
             match self.queries.get_mut(&id).map(|query| &mut query.state) {
-                Some(State::Running { again, .. }) => *again = true,
-                _ => self.want(id, now, now, false),
+                Some(State::Running { again, .. }) => *again = Some(Why::Interrupted),
+                _ => self.want(id, Why::Interrupted, now, now),
             }
         }
         self.start(now, run);
@@ -387,8 +416,9 @@ impl Live {
         }
         match &mut query.state {
             // What is awaited is looked at when it has run.
-            State::Running { again, .. } => *again |= written.is_none(),
-            _ => self.want(id, now, now, false),
+            State::Running { again, .. } if written.is_none() => *again = Some(Why::Named),
+            State::Running { .. } => {}
+            _ => self.want(id, Why::Named, now, now),
         }
         true
     }
@@ -415,7 +445,7 @@ impl Live {
     }
 
     /// Makes a query run at `at`, or later if its subscribers want that.
-    fn want(&mut self, id: QueryId, now: Instant, at: Instant, must_wait: bool) {
+    fn want(&mut self, id: QueryId, why: Why, now: Instant, at: Instant) {
         let Some(query) = self.queries.get_mut(&id) else { return };
         let least = query.throttles.keys().next().copied().unwrap_or_default();
         let throttled = query.began.map_or(at, |began| began + least);
@@ -426,13 +456,13 @@ impl Live {
             State::Timed(before, _) => {
                 self.timed.remove(&(before, id));
             }
-            State::Idle => {}
+            State::Idle => query.why = why,
         }
         if at <= now {
             query.state = State::Ready;
             self.ready.push_back(id);
         } else {
-            query.state = State::Timed(at, must_wait);
+            query.state = State::Timed(at, why == Why::Failed);
             self.timed.insert((at, id));
         }
     }
@@ -443,7 +473,7 @@ impl Live {
         {
             let Some(query) = self.queries.get_mut(&id) else { continue };
             self.now += 1;
-            query.state = State::Running { began: self.now, again: false };
+            query.state = State::Running { began: self.now, again: None };
             query.began = Some(now);
             self.running.insert((self.now, id));
             run.push(id);
@@ -455,13 +485,18 @@ impl Live {
     }
 }
 
-fn touched(watches: &[Watching], tables: &HashMap<Oid, SmallVec<[Oid; 1]>>, change: &Change) -> bool {
+fn touched(
+    watches: &[Watching],
+    tables: &HashMap<Oid, SmallVec<[Oid; 1]>>,
+    change: &Change,
+    before: Option<&Row>,
+) -> bool {
     let Some(tables) = tables.get(&change.relation.oid) else { return false };
     let mut watches = watches.iter().filter(|watching| tables.contains(&watching.table)).peekable();
     if watches.peek().is_none() {
         return false;
     }
-    let sides = Sides::of(change);
+    let sides = Sides::of(change, before);
     watches.any(|watching| touches(watching, &sides))
 }
 

@@ -1,7 +1,7 @@
 //! Live queries without IO: which results a change makes stale, and which query runs when.
 //!
 //! - [`snapshot`] and `window`: what a run has seen, and what it may not have seen
-//! - `watching`, `touch`, `index`: from a change to the results that it concerns
+//! - `watching`, `touch`, `index`, `rows`: from a change to the results that it concerns
 //! - [`machine`]: idle, waiting, running; one run of a live query at a time
 //! - [`identifier`]: the names by which the ecosystem calls what a result depends on
 //!
@@ -13,6 +13,7 @@ mod index;
 pub mod machine;
 mod predicate;
 mod row;
+mod rows;
 pub mod snapshot;
 mod touch;
 mod watching;

@@ -97,6 +97,8 @@ enum Kind {
     /// Text, whose order depends on a collation.
     Text,
     Uuid,
+    /// A time with its zone.
+    Moment,
 }
 
 impl Kind {
@@ -106,6 +108,7 @@ impl Kind {
             20 | 21 | 23 | 26 | 1700 => Some(Self::Number),
             25 | 1043 => Some(Self::Text),
             2950 => Some(Self::Uuid),
+            1184 => Some(Self::Moment),
             _ => None,
         }
     }
@@ -116,28 +119,22 @@ const EITHER: Truth = Truth(Truth::TRUE.0 | Truth::FALSE.0);
 fn compare(base: u32, text: &str, comparison: Comparison, operand: &str) -> Truth {
     let Some(kind) = Kind::of(base) else { return EITHER };
     match comparison {
-        Comparison::In => {
-            // Arrays with quotes, nulls or nesting are left to Postgres.
-            let Some(list) = operand.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) else {
-                return EITHER;
-            };
-            if list.contains(['"', '\\', '{']) || list.to_ascii_lowercase().contains("null") {
-                return EITHER;
-            }
-            let mut elements = list.split(',').filter(|element| !element.is_empty());
-            let equal =
-                |element: &str| order(kind, text, element).map(|order| order == Some(Ordering::Equal));
+        Comparison::In => elements(operand).map_or(EITHER, |elements| {
             elements
-                .try_fold(false, |any, element| equal(element).map(|equal| any || equal))
-                .map_or(EITHER, Truth::of)
-        }
+                .iter()
+                .map(|element| equal(kind, text, element))
+                .fold(Truth::FALSE, |any, one| any.not().and(one.not()).not())
+        }),
         Comparison::StartsWith if matches!(kind, Kind::Text) => Truth::of(text.starts_with(operand)),
-        Comparison::Eq | Comparison::Neq => {
-            let equal = order(kind, text, operand).map(|order| order == Some(Ordering::Equal));
-            equal.map_or(EITHER, |equal| Truth::of(equal == (comparison == Comparison::Eq)))
-        }
+        Comparison::Eq => equal(kind, text, operand),
+        Comparison::Neq => equal(kind, text, operand).not(),
         Comparison::Gt | Comparison::Gte | Comparison::Lt | Comparison::Lte => {
-            let Some(Some(order)) = order(kind, text, operand) else { return EITHER };
+            let order = match kind {
+                Kind::Number => numbers(text, operand),
+                Kind::Moment => moments(text, operand),
+                Kind::Boolean | Kind::Text | Kind::Uuid => None,
+            };
+            let Some(order) = order else { return EITHER };
             Truth::of(match comparison {
                 Comparison::Gt => order == Ordering::Greater,
                 Comparison::Gte => order != Ordering::Less,
@@ -149,15 +146,41 @@ fn compare(base: u32, text: &str, comparison: Comparison, operand: &str) -> Trut
     }
 }
 
-/// How two texts of values compare: `None` is not known, `Some(None)` is not equal and no more.
-fn order(kind: Kind, one: &str, two: &str) -> Option<Option<Ordering>> {
-    match kind {
+/// Whether two texts are of equal values.
+fn equal(kind: Kind, one: &str, two: &str) -> Truth {
+    let order = match kind {
         // Clients may also write `yes` or `on`.
         Kind::Boolean if ![one, two].iter().all(|text| ["t", "f", "true", "false"].contains(text)) => None,
-        Kind::Boolean | Kind::Uuid => Some((loose(one) == loose(two)).then_some(Ordering::Equal)),
-        Kind::Text => Some((one == two).then_some(Ordering::Equal)),
-        Kind::Number => Some(Some(numbers(one, two)?)),
+        Kind::Boolean | Kind::Uuid => return Truth::of(loose(one) == loose(two)),
+        Kind::Text => return Truth::of(one == two),
+        Kind::Number => numbers(one, two),
+        Kind::Moment => moments(one, two),
+    };
+    order.map_or(EITHER, |order| Truth::of(order == Ordering::Equal))
+}
+
+/// The elements of an array's text, if it is as plain as lists of clients are; nulls, escapes and nesting are left to
+/// Postgres.
+fn elements(array: &str) -> Option<Vec<&str>> {
+    let list = array.strip_prefix('{')?.strip_suffix('}')?;
+    if list.is_empty() {
+        return Some(Vec::new());
     }
+    if list.contains(['\\', '{']) {
+        return None;
+    }
+    list.split(',')
+        .map(|element| match element.strip_prefix('"').map(|rest| rest.strip_suffix('"')) {
+            Some(quoted) => quoted.filter(|text| !text.contains('"')),
+            None => Some(element).filter(|text| !text.eq_ignore_ascii_case("null") && !text.contains('"')),
+        })
+        .collect()
+}
+
+/// Two times with their zones.
+fn moments(one: &str, two: &str) -> Option<Ordering> {
+    let moment = |text: &str| text.parse::<jiff::Timestamp>().ok();
+    Some(moment(one)?.cmp(&moment(two)?))
 }
 
 /// Plain decimal numbers of any length; NaN, infinities and exponents are not decided here.
@@ -222,6 +245,13 @@ mod tests {
         assert_eq!(compare(20, "3", Comparison::In, "{1,2}"), Truth::FALSE);
         assert_eq!(compare(20, "2", Comparison::In, "{1,2}"), Truth::TRUE);
         assert_eq!(compare(25, "2", Comparison::In, "{1,NULL}"), EITHER);
+        assert_eq!(compare(25, "2", Comparison::In, "{\"1\",\"2\"}"), Truth::TRUE);
+        assert_eq!(compare(25, "3", Comparison::In, "{\"1\",\"2\"}"), Truth::FALSE);
+        assert_eq!(compare(25, "3", Comparison::In, "{\"a,b\"}"), EITHER);
+        let moment = |comparison, operand| compare(1184, "2026-01-15 10:00:00.5+00", comparison, operand);
+        assert_eq!(moment(Comparison::Gt, "2026-01-15T10:00:00Z"), Truth::TRUE);
+        assert_eq!(moment(Comparison::Eq, "2026-01-15T12:00:00.500+02:00"), Truth::TRUE);
+        assert_eq!(moment(Comparison::Lt, "2026-01-15"), EITHER);
         assert_eq!(compare(16, "t", Comparison::Eq, "true"), Truth::TRUE);
         assert_eq!(compare(16, "t", Comparison::Eq, "yes"), EITHER);
         assert_eq!(compare(1186, "1 day", Comparison::Eq, "24:00:00"), EITHER);

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::change::{Column, OldRow, Relation, Row};
 use crate::graphql::read_set::Values;
-use crate::pgoutput::Column as Raw;
+use crate::pgoutput::{Column as Raw, ReplicaIdentity};
 use crate::topic::filter::comparable;
 
 /// What is known of a value.
@@ -68,10 +68,16 @@ impl<'a> Tuple<'a> {
         self
     }
 
-    /// Whether any value is, or may be, another one.
+    /// Whether any value is, or may be, another one. Only a table of which whole rows are told can have none that is: else
+    /// what differs may be a column that the publication leaves out (PostgreSQL manual, 29.5 "Column Lists").
     pub(super) fn differs(&self, other: &Self) -> bool {
         let unknown = |value: &Known<'_>| *value == Known::Unknown;
-        self.values.iter().zip(&other.values).any(|(one, two)| unknown(one) || unknown(two) || one != two)
+        self.relation.identity != ReplicaIdentity::Full
+            || self
+                .values
+                .iter()
+                .zip(&other.values)
+                .any(|(one, two)| unknown(one) || unknown(two) || one != two)
     }
 
     /// The column of this name.

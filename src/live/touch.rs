@@ -3,7 +3,7 @@
 use super::predicate;
 use super::row::{Known, Tuple, Unknown};
 use super::watching::Watching;
-use crate::change::{Action, Change, OldRow};
+use crate::change::{Action, Change, Row};
 use crate::graphql::read_set::Extent;
 
 /// A change as live queries look at it: the row before, as far as it is known, and after.
@@ -17,22 +17,23 @@ pub(super) struct Sides<'a> {
 }
 
 impl<'a> Sides<'a> {
-    pub(super) fn of(change: &'a Change) -> Self {
+    /// `known` is the row before, if it is known from elsewhere.
+    pub(super) fn of(change: &'a Change, known: Option<&'a Row>) -> Self {
         let relation = &*change.relation;
+        let known = known.map(|row| Tuple::new(relation, row));
         let (before, after) = match &change.action {
             Action::Insert { new } => (None, Some(Tuple::new(relation, new))),
-            Action::Delete { old } => (Some(Tuple::old(relation, old)), None),
+            Action::Delete { old } => (Some(known.unwrap_or_else(|| Tuple::old(relation, old))), None),
             Action::Update { old, new } => {
                 let after = Tuple::new(relation, new);
-                match old {
-                    Some(old @ OldRow::Full(_)) => {
-                        let before = Tuple::old(relation, old);
-                        (Some(before.clone()), Some(after.completed(&before)))
-                    }
-                    Some(old @ OldRow::Key(_)) => (Some(Tuple::old(relation, old)), Some(after)),
+                let before = match (known, old) {
+                    (Some(known), _) => known,
+                    (None, Some(old)) => Tuple::old(relation, old),
                     // The key is as it was.
-                    None => (Some(after.identity()), Some(after)),
-                }
+                    (None, None) => after.identity(),
+                };
+                let after = after.completed(&before);
+                (Some(before), Some(after))
             }
             Action::Truncate => (None, None),
         };
@@ -72,8 +73,11 @@ fn updated(watching: &Watching, before: &Tuple<'_>, after: &Tuple<'_>) -> bool {
     }
     let (was, is) = (may_belong(watching, before), may_belong(watching, after));
     match &watching.extent {
-        // A row that was not read did not belong, so it matters if it does now.
-        Extent::Whole if listed == Read::No => is,
+        // A row that was not read did not belong, so it matters if it does now, which some column that was asked for says.
+        Extent::Whole if listed == Read::No => {
+            let asked = watching.columns.as_ref();
+            is && asked.is_none_or(|asked| differ(before, after, asked.iter().chain(deciding())))
+        }
         Extent::Whole => (was || is) && differ(before, after, deciding()),
         Extent::Any | Extent::Existence => (was || is) && before.differs(after),
         // Nor does one matter that stays where it is outside of the window.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::snapshot::Snapshot;
-use crate::change::{Change, Transaction};
+use crate::change::{Change, Row, Transaction};
 use crate::graphql::catalog::Oid;
 use crate::lsn::Cursor;
 
@@ -49,7 +49,7 @@ struct Piece {
 
 #[derive(Clone, Debug)]
 enum Rows {
-    Whole(Arc<Transaction>),
+    Whole(Arc<Transaction>, Vec<Option<Row>>),
     Tables(SmallVec<[Oid; 2]>),
 }
 
@@ -66,22 +66,23 @@ pub(super) enum Missed {
 
 /// Something that a snapshot has not seen.
 pub(super) enum Unseen<'a> {
-    /// A change.
-    Change(&'a Change),
+    /// A change, and the row before it, if that is known from elsewhere.
+    Change(&'a Change, Option<&'a Row>),
     /// Changes of a table.
     Table(Oid),
 }
 
 impl Window {
-    /// Takes a decoded transaction, or a piece of one.
-    pub(super) fn push(&mut self, now: Tick, transaction: &Arc<Transaction>) {
+    /// Takes a decoded transaction, or a piece of one; `before` has for each of its changes the row before it, as far as
+    /// that is known from elsewhere.
+    pub(super) fn push(&mut self, now: Tick, transaction: &Arc<Transaction>, before: Vec<Option<Row>>) {
         let Some(last) = transaction.changes.last() else { return };
         self.bytes += transaction.bytes;
         self.pieces.push_back(Piece {
             decoded: now,
             xid: transaction.xid,
             last: last.cursor,
-            rows: Rows::Whole(Arc::clone(transaction)),
+            rows: Rows::Whole(Arc::clone(transaction), before),
             visible: None,
         });
         while self.bytes > BYTES {
@@ -156,8 +157,13 @@ impl Window {
                 continue;
             }
             let touched = match &piece.rows {
-                Rows::Whole(transaction) => {
-                    transaction.changes.iter().any(|change| touches(Unseen::Change(change)))
+                Rows::Whole(transaction, before) => {
+                    let before = before.iter().map(Option::as_ref).chain(std::iter::repeat(None));
+                    transaction
+                        .changes
+                        .iter()
+                        .zip(before)
+                        .any(|(change, row)| touches(Unseen::Change(change, row)))
                 }
                 Rows::Tables(tables) => tables.iter().any(|table| touches(Unseen::Table(*table))),
             };
@@ -204,7 +210,7 @@ impl Window {
 impl Piece {
     fn bytes(&self) -> usize {
         match &self.rows {
-            Rows::Whole(transaction) => transaction.bytes,
+            Rows::Whole(transaction, _) => transaction.bytes,
             Rows::Tables(_) => 0,
         }
     }
@@ -212,7 +218,7 @@ impl Piece {
     /// Gives up its rows; returns the bytes that they held.
     fn strip(&mut self) -> usize {
         let bytes = self.bytes();
-        if let Rows::Whole(transaction) = &self.rows {
+        if let Rows::Whole(transaction, _) = &self.rows {
             let mut tables: SmallVec<[Oid; 2]> =
                 transaction.changes.iter().map(|change| change.relation.oid).collect();
             tables.sort_unstable();

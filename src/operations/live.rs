@@ -118,6 +118,7 @@ impl Operations {
     }
 
     /// What makes a live query one with others; `None` where its variables do not fit, or it is no query.
+    #[must_use]
     pub fn shared(&self, prepared: &Prepared) -> Option<Shared> {
         let statement = prepared.compiled.tracked(&prepared.schema.model, self.limits.rows)?;
         let step = step(prepared, statement, false).ok()?;

@@ -18,6 +18,7 @@ use crate::graphql::response::FieldError;
 use crate::graphql::schema::Schema;
 use crate::graphql::sql::Script;
 use crate::graphql::subscription::{Reading, Stream, error};
+use crate::live::snapshot::Snapshot;
 
 /// A subscription that can be fed.
 #[derive(Clone, Debug)]
@@ -78,8 +79,8 @@ impl Operations {
         Ok(Some(Subscribed { stream: Arc::new(stream), key, request: Arc::new(request.clone()) }))
     }
 
-    /// Reads the rows of changes, each with whether its filter is decided; the answer is for
-    /// [`crate::graphql::subscription::Answers`].
+    /// Reads the rows of changes, each with whether its filter is decided. The answer is for
+    /// [`crate::graphql::subscription::Answers`]; with it comes what it could see.
     ///
     /// # Errors
     /// What a client may know of it.
@@ -89,14 +90,21 @@ impl Operations {
         stream: &Stream,
         reading: Reading,
         changes: &[(&Change, bool)],
-    ) -> Result<Option<String>, FieldError> {
+    ) -> Result<(Option<String>, Snapshot), FieldError> {
         let Some((sql, parameters)) = stream.statement(reading, changes.iter().copied()) else {
-            return Ok(None);
+            return Ok((None, Snapshot::default()));
         };
         let parameters = parameters.into_iter().map(Parameter::Text).collect();
         let step = Step { sql, parameters };
         match self.database.read(identity, step).await {
-            Ok(mut reply) => Ok(reply.first_mut().and_then(Option::take)),
+            Ok(reply) => {
+                let mut columns = reply.into_iter();
+                let data = columns.next().flatten();
+                let snapshot = columns.next().flatten().and_then(|text| text.parse().ok());
+                snapshot
+                    .map(|snapshot| (data, snapshot))
+                    .ok_or_else(|| error(code::INTERNAL_ERROR, "the database did not say what it has seen"))
+            }
             Err(failure) => Err(self.told(failure)),
         }
     }

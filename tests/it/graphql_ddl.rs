@@ -138,6 +138,8 @@ async fn who_asks_while_the_schema_changes_gets_the_truth_or_an_error() {
         let truths = [
             json!({ "lot": { "title": "chair", "weight": 10, "offers": [{ "amount": 100 }, { "amount": 200 }] } }),
             json!({ "lot": { "title": null, "weight": 10, "offers": [{ "amount": 100 }, { "amount": 200 }] } }),
+            // A number again, told by the schema in which it was a text.
+            json!({ "lot": { "title": "chair", "weight": "10", "offers": [{ "amount": 100 }, { "amount": 200 }] } }),
             json!({ "lot": { "title": "chair", "weight": "10 kg", "offers": [{ "amount": 100 }, { "amount": 200 }] } }),
             json!({ "lot": { "title": "chair", "weight": "a\"b", "offers": [{ "amount": 100 }, { "amount": 200 }] } }),
             json!({ "lot": { "title": "chair", "weight": "-", "offers": [{ "amount": 100 }, { "amount": 200 }] } }),

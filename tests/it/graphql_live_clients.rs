@@ -112,8 +112,8 @@ async fn the_scripts_bid_and_chat_and_show_how_far_they_are() {
         data["auction"]["bids"].as_array().unwrap().iter().map(|bid| &bid["amount"]).collect();
     assert_eq!(amounts.len(), 4);
     assert!(amounts.is_sorted_by_key(|amount| amount.as_i64()), "each is higher than the last: {amounts:?}");
-    let shown: String = (1..4).map(|n| format!("bid {n} of 3: {} on auction 2\n", amounts[n])).collect();
-    assert_eq!(text(&bids.stdout), shown);
+    let shown: Vec<_> = (1..4).map(|n| format!("bid {n} of 3: {} on auction 2\n", amounts[n])).collect();
+    assert_eq!(text(&bids.stdout), shown.concat());
 
     let chat = script("simulate_chat.sh", &["-r", "7", "-n", "2", "-d", "0", "-u", &url]);
     assert!(chat.status.success(), "{}", text(&chat.stderr));

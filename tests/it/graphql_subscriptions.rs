@@ -1,12 +1,14 @@
 //! GraphQL subscriptions: changes of tables, rows under names of their own, and what is sent to topics.
 
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::cluster;
 use crate::graphql::{DEMO, Graph};
 use crate::live::Stream;
+use crate::postgres_binaries;
 use crate::slot::Slot;
-use crate::walcast::until;
+use crate::walcast::{PATIENCE, Walcast, until};
 
 /// Serves a database, and waits until this subscription is offered.
 async fn serve(major: u16, sql: &str, field: &str) -> Graph {
@@ -109,7 +111,7 @@ async fn every_change_of_a_table_is_told_in_order_as_it_was() {
 
 #[tokio::test]
 async fn what_the_log_writes_is_what_the_database_writes() {
-    const TABLE: &str = r#"
+    const TABLE: &str = "
         create type mood as enum ('happy', 'very sad');
         create domain label as text;
         create type pair as (a int, b text);
@@ -120,7 +122,7 @@ async fn what_the_log_writes_is_what_the_database_writes() {
             moods mood[], times timestamptz[], ips inet[], chars char(4)[], p pair, x xml, mac macaddr, oid_ref oid,
             money_of money, boxes box[]
         );
-        alter table samples replica identity full;"#;
+        alter table samples replica identity full;";
     let rows = [
         r#"(1, -2, 3, 123456789012345678901234567890.5, 1.5, -0.1, true, 'a"b\c' || chr(10) || 'ü', 'v', 'c', '2024-02-29',
             '2024-01-02 03:04:05.678', '2024-01-02 03:04:05+02', '1 day 02:00', 'A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11',
@@ -689,5 +691,117 @@ async fn only_what_can_be_followed_is_offered_and_one_field_at_a_time() {
             break;
         }
         assert!(start.elapsed() < crate::walcast::PATIENCE, "a subscription outlives its client");
+    }
+}
+
+#[tokio::test]
+async fn a_commit_that_others_cannot_see_yet_is_waited_for() {
+    let cluster = cluster::own(&postgres_binaries::of_major(15), &[]);
+    let client = cluster::connect(&cluster.url("postgres")).await;
+    client.batch_execute(DEMO).await.unwrap();
+    let walcast = Walcast::spawn(&cluster.url("postgres"), &[]);
+    walcast.wait_for_status("live").await;
+    let query = "subscription { bids { record { amount auction { bids { amount } } } } }";
+    let types = "/graphql?query=%7B__type(name:%22BidChange%22)%7Bname%7D%7D";
+    until("bids are offered", async || walcast.get(types).await.1.contains("BidChange")).await;
+    let mut stream = Stream::open(&walcast, query, &json!({}), "").await;
+    // From now on commits wait for a standby that is not there, after they are in the log.
+    for setting in ["alter system set synchronous_standby_names = 'nobody'", "select pg_reload_conf()"] {
+        client.batch_execute(setting).await.unwrap();
+    }
+    until("commits wait", async || {
+        client.query_one("show synchronous_standby_names", &[]).await.unwrap().get::<_, String>(0) == "nobody"
+    })
+    .await;
+    let writer = cluster::connect(&cluster.url("postgres")).await;
+    let writing = tokio::spawn(async move {
+        writer.batch_execute("insert into bids (auction_id, amount) values (1, 99)").await
+    });
+    let waiting = "select count(*) from pg_stat_activity where wait_event = 'SyncRep'";
+    until("the commit waits", async || client.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0) == 1)
+        .await;
+    let asked = "select count(*) from pg_stat_activity where application_name = 'walcast-graphql' and query like '%unnest%'";
+    until("the row was asked for", async || {
+        client.query_one(asked, &[]).await.unwrap().get::<_, i64>(0) == 1
+    })
+    .await;
+    for setting in ["alter system reset synchronous_standby_names", "select pg_reload_conf()"] {
+        client.batch_execute(setting).await.unwrap();
+    }
+    let bids = json!([{ "amount": 10 }, { "amount": 15 }, { "amount": 99 }]);
+    assert_eq!(
+        data(&mut stream).await["bids"]["record"],
+        json!({ "amount": 99, "auction": { "bids": bids } })
+    );
+    writing.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn subscriptions_go_over_every_stream() {
+    let graph = serve(18, DEMO, "newMessage").await;
+    let query = "subscription { newMessage(roomId: 5) { body } }";
+    let insert = "insert into messages (room_id, \"from\", body) values (5, 'a', 'hello')";
+    let result = json!({ "data": { "newMessage": { "body": "hello" } } }).to_string();
+
+    let mut parts =
+        Raw::ask(&graph, "POST", "/graphql", "Accept: multipart/mixed\r\n", &json!({ "query": query })).await;
+    run(&graph, insert).await;
+    let part = format!("Content-Length: {}\r\n\r\n{result}\r\n---", result.len());
+    parts.until(&part).await;
+
+    let token = graph
+        .walcast
+        .request("PUT /graphql/stream HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        .await
+        .1;
+    let token = token.lines().find(|line| line.len() == 32).unwrap_or(&token).to_owned();
+    let header = format!("X-GraphQL-Event-Stream-Token: {token}\r\n");
+    let mut stream = Raw::ask(&graph, "GET", "/graphql/stream", &header, &Value::Null).await;
+    for id in ["a", "b"] {
+        let body = json!({ "query": query, "extensions": { "operationId": id } });
+        Raw::ask(&graph, "POST", "/graphql/stream", &header, &body).await.until("HTTP/1.1 202").await;
+    }
+    run(&graph, insert).await;
+    for id in ["a", "b"] {
+        stream.until(&format!("event: next\ndata: {{\"id\":\"{id}\",\"payload\":{result}}}\n\n")).await;
+    }
+    let (status, _) = graph.post(&json!({ "query": query })).await;
+    assert_eq!(status, 406);
+}
+
+/// An answer as it comes, chunks and all.
+struct Raw {
+    stream: tokio::net::TcpStream,
+    seen: String,
+}
+
+impl Raw {
+    async fn ask(graph: &Graph, method: &str, path: &str, headers: &str, body: &Value) -> Self {
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\n{headers}Content-Type: application/json\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let mut stream = tokio::net::TcpStream::connect(graph.walcast.address()).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut raw = Self { stream, seen: String::new() };
+        raw.until("HTTP/1.1 20").await;
+        raw
+    }
+
+    /// Reads until this has come; it may be cut by the sizes of chunks.
+    async fn until(&mut self, text: &str) {
+        let bare = |text: &str| {
+            text.split("\r\n").filter(|line| u32::from_str_radix(line, 16).is_err()).collect::<String>()
+        };
+        let wanted = bare(text);
+        while !bare(&self.seen).contains(&wanted) {
+            let mut bytes = [0; 4096];
+            let count = tokio::time::timeout(PATIENCE, self.stream.read(&mut bytes)).await;
+            let count = count.unwrap_or_else(|_| panic!("no {text:?} in {:?}", self.seen)).unwrap();
+            assert!(count > 0, "no {text:?} in {:?}", self.seen);
+            self.seen.push_str(&String::from_utf8_lossy(&bytes[..count]));
+        }
     }
 }

@@ -201,6 +201,7 @@ async fn what_changes_results_without_a_row_is_told_while_the_catalog_stays() {
             .batch_execute(
                 "create publication walcast for all tables; create schema hidden;
                  create table a (id int primary key); create table b (id int);
+                 alter table a enable row level security;
                  create function hidden.one() returns int language sql stable as 'select 1';
                  create view v as select id from a",
             )
@@ -215,7 +216,7 @@ async fn what_changes_results_without_a_row_is_told_while_the_catalog_stays() {
             "create or replace function hidden.one() returns int language sql stable as 'select 2'",
             "create or replace view v as select id from a where id > 0",
             "create policy p on a using (id > 1)",
-            "alter table a enable row level security",
+            "alter table a force row level security",
             "alter policy p on a using (id > 2)",
             "alter table b alter column id type int using id + 1",
         ] {

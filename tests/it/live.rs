@@ -20,7 +20,7 @@ pub struct Event {
 
 /// A stream of them.
 pub struct Stream {
-    stream: TcpStream,
+    socket: TcpStream,
     pub head: String,
     raw: Vec<u8>,
     text: String,
@@ -50,7 +50,14 @@ impl Stream {
         }
         let head = String::from_utf8(head).unwrap();
         assert!(head.contains("content-type: text/event-stream"), "{head}");
-        Self { stream, head, raw: Vec::new(), text: String::new(), events: VecDeque::new(), ended: false }
+        Self {
+            socket: stream,
+            head,
+            raw: Vec::new(),
+            text: String::new(),
+            events: VecDeque::new(),
+            ended: false,
+        }
     }
 
     /// A live query of this graph, once the publication that walcast makes was seen by the one who reads the catalog.
@@ -65,7 +72,9 @@ impl Stream {
         loop {
             let mut stream = Self::open(walcast, query, &json!({}), "").await;
             let first = stream.next().await.expect("a result");
-            if !first.data.to_string().contains("the publication that walcast reads is not there") {
+            let told = first.data.to_string();
+            let absent = ["the publication that walcast reads is not there", "there is no publication"];
+            if !absent.iter().any(|words| told.contains(words)) {
                 stream.events.push_front(first);
                 return stream;
             }
@@ -87,8 +96,8 @@ impl Stream {
             if self.ended {
                 return None;
             }
-            let mut bytes = [0; 16 * 1024];
-            let count = self.stream.read(&mut bytes).await.unwrap_or_default();
+            let mut bytes = vec![0; 16 * 1024];
+            let count = self.socket.read(&mut bytes).await.unwrap_or_default();
             self.ended = count == 0;
             self.raw.extend(&bytes[..count]);
             while let Some((chunk, rest)) = chunk(&self.raw) {
@@ -96,9 +105,9 @@ impl Stream {
                 self.text.push_str(std::str::from_utf8(&chunk).unwrap());
                 self.raw = rest;
             }
-            while let Some((event, rest)) = self.text.split_once("\n\n") {
-                self.events.extend(parse(event));
-                self.text = rest.to_owned();
+            while let Some(end) = self.text.find("\n\n") {
+                self.events.extend(parse(&self.text[..end]));
+                self.text.drain(..end + 2);
             }
         }
     }

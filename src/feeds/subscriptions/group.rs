@@ -1,6 +1,8 @@
 //! The task of a group: takes what has happened, reads what the log does not tell, and writes each result once.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::Notify;
@@ -9,8 +11,13 @@ use super::index::GroupId;
 use super::{Happened, Inner, overflow};
 use crate::change::Change;
 use crate::graphql::code;
+use crate::graphql::response::FieldError;
 use crate::graphql::subscription::{Answers, Reading, Stream, Verdict, error, failed};
 use crate::operations::{Operations, Subscribed};
+
+/// How long a commit that is not visible yet is waited for at first, and at most.
+const HIDDEN: Duration = Duration::from_millis(1);
+const HIDDEN_MOST: Duration = Duration::from_millis(250);
 
 /// Most changes whose rows one statement reads.
 const BATCH: usize = 256;
@@ -103,25 +110,26 @@ impl Task {
         let verdicts: Vec<_> = batch
             .iter()
             .map(|(_, happened)| match happened {
-                Happened::Change(change) => stream.verdict(change),
+                Happened::Change(change, _) => stream.verdict(change),
                 Happened::Sent(_) | Happened::Missed => Verdict::Silent,
             })
             .collect();
         let mut reading = Reading::Nothing;
-        let mut rows: Vec<(&Change, bool)> = Vec::new();
+        let (mut rows, mut transactions) = (Vec::new(), BTreeSet::new());
         for ((_, happened), verdict) in batch.iter().zip(&verdicts) {
-            if let (Happened::Change(change), Verdict::Told { reading: needed, certain }) =
+            if let (Happened::Change(change, xid), Verdict::Told { reading: needed, certain }) =
                 (happened, verdict)
                 && *needed > Reading::Nothing
             {
                 rows.push((change, *certain));
+                transactions.insert(*xid);
                 reading = reading.max(*needed);
             }
         }
         let answered = if rows.is_empty() {
             Ok(None)
         } else {
-            self.operations.read_rows(&subscribed.request.identity, stream, reading, &rows).await
+            self.read(subscribed, reading, &rows, &transactions).await
         };
         let (answers, failure) = match &answered {
             Ok(text) => (Answers::read(rows.len(), text.as_deref()), None),
@@ -133,11 +141,11 @@ impl Task {
             let result = match (happened, verdict) {
                 (Happened::Sent(sent), _) => stream.sent(sent),
                 (Happened::Missed, _) => failed(&[error(code::CHANGES_MISSED, MISSED)]),
-                (Happened::Change(_), Verdict::Silent) => continue,
-                (Happened::Change(change), Verdict::Told { reading: Reading::Nothing, .. }) => {
+                (Happened::Change(..), Verdict::Silent) => continue,
+                (Happened::Change(change, _), Verdict::Told { reading: Reading::Nothing, .. }) => {
                     stream.result(change, Reading::Nothing, None, None)
                 }
-                (Happened::Change(change), Verdict::Told { certain, .. }) => {
+                (Happened::Change(change, _), Verdict::Told { certain, .. }) => {
                     read += 1;
                     match (answers.get(read - 1), failure) {
                         (Some(answer), _) => stream.result(change, reading, Some(answer), None),
@@ -154,6 +162,27 @@ impl Task {
             results.push((*number, result));
         }
         results
+    }
+
+    /// Reads rows, again until these transactions are visible: a commit is in the log before others see it, and with
+    /// synchronous replication long before.
+    async fn read(
+        &self,
+        subscribed: &Subscribed,
+        reading: Reading,
+        rows: &[(&Change, bool)],
+        transactions: &BTreeSet<u32>,
+    ) -> Result<Option<String>, FieldError> {
+        let (identity, mut pause) = (&subscribed.request.identity, HIDDEN);
+        loop {
+            let (text, snapshot) =
+                self.operations.read_rows(identity, &subscribed.stream, reading, rows).await?;
+            if transactions.iter().all(|xid| snapshot.sees(*xid)) {
+                return Ok(text);
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(HIDDEN_MOST);
+        }
     }
 
     /// Hands results to all subscribers; says whether there are any left.

@@ -99,3 +99,82 @@ impl Index {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::change::types::builtin;
+    use crate::change::{Action, Column, OldRow, Relation, Row};
+    use crate::lsn::Cursor;
+    use crate::pgoutput::ReplicaIdentity;
+
+    fn row(columns: &[&str]) -> Row {
+        let mut bytes = Vec::new();
+        for column in columns {
+            match *column {
+                "NULL" => bytes.push(b'n'),
+                "UNCHANGED" => bytes.push(b'u'),
+                text => {
+                    bytes.push(b't');
+                    bytes.extend(u32::try_from(text.len()).unwrap().to_be_bytes());
+                    bytes.extend(text.as_bytes());
+                }
+            }
+        }
+        Row(Bytes::from(bytes))
+    }
+
+    fn change(action: Action) -> Change {
+        let column = |name: &str, key| Column {
+            name: name.into(),
+            key,
+            type_oid: 25,
+            type_modifier: -1,
+            info: builtin(25).unwrap(),
+        };
+        let columns = vec![column("id", true), column("room", false)];
+        let relation = Relation::new(7, "public".into(), "t".into(), ReplicaIdentity::Default, columns);
+        Change { cursor: Cursor::default(), relation: Arc::new(relation), action }
+    }
+
+    fn interest(events: Events, equal: Option<&str>) -> Interest {
+        let equal = equal.map(|value| ("room".into(), value.into()));
+        Interest { tables: vec![7, 8], events, equal }
+    }
+
+    #[test]
+    fn a_change_meets_those_who_ask_for_its_table_event_and_value() {
+        let insert = Events::default().with(ChangeEvent::Insert);
+        let interests = [
+            interest(Events::ALL, None),
+            interest(insert, Some("1")),
+            interest(Events::ALL, Some("1")),
+            interest(Events::ALL, Some("2")),
+        ];
+        let mut index = Index::default();
+        for (group, interest) in interests.iter().enumerate() {
+            index.insert(group, interest);
+        }
+        let hits = |index: &Index, action: Action| {
+            let mut hits = Vec::new();
+            index.matches(&change(action), &mut hits);
+            hits.sort_unstable();
+            hits
+        };
+        assert_eq!(hits(&index, Action::Insert { new: row(&["9", "1"]) }), [0, 1, 2]);
+        assert_eq!(hits(&index, Action::Insert { new: row(&["9", "NULL"]) }), [0]);
+        assert_eq!(hits(&index, Action::Update { old: None, new: row(&["9", "2"]) }), [0, 3]);
+        assert_eq!(hits(&index, Action::Update { old: None, new: row(&["9", "UNCHANGED"]) }), [0, 2, 3]);
+        assert_eq!(hits(&index, Action::Delete { old: OldRow::Key(row(&["9", "NULL"])) }), [0, 2, 3]);
+        assert_eq!(hits(&index, Action::Delete { old: OldRow::Full(row(&["9", "2"])) }), [0, 3]);
+        assert_eq!(hits(&index, Action::Truncate), [0, 2, 3]);
+        for (group, interest) in interests.iter().enumerate() {
+            index.remove(group, interest);
+        }
+        assert!(index.tables.is_empty());
+    }
+}

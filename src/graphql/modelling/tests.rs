@@ -76,6 +76,22 @@ fn the_demo_has_its_schema() {
         definition(&schema, "type Mutation"),
         ["bid(input: BidInput!): Bid", "sendMessage(input: SendMessageInput!): Message"]
     );
+    assert_eq!(
+        definition(&schema, "type Subscription"),
+        [
+            "listen(topic: String!): Sent!",
+            "newMessage(roomId: ID!): Message!",
+            "auctions(filter: AuctionFilter, events: [ChangeEvent!]): AuctionChange!",
+            "bids(filter: BidFilter, events: [ChangeEvent!]): BidChange!",
+            "messages(filter: MessageFilter, events: [ChangeEvent!]): MessageChange!",
+            "users(filter: UserFilter, events: [ChangeEvent!]): UserChange!",
+        ]
+    );
+    assert_eq!(
+        definition(&schema, "type BidChange"),
+        ["event: ChangeEvent!", "record: Bid", "old: BidOld", "cursor: String!"]
+    );
+    assert_eq!(definition(&schema, "type BidOld"), ["id: ID", "amount: Int", "auctionId: ID"]);
     assert_eq!(definition(&schema, "input BidInput"), ["auctionId: ID!", "amount: Int!"]);
     assert_eq!(
         definition(&schema, "input SendMessageInput"),

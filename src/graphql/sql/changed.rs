@@ -56,7 +56,8 @@ fn linked(from: &From) -> Vec<ColumnId> {
 
 /// A statement that reads what is asked of rows.
 ///
-/// Its first parameters are the arrays of `given`. The one text that it returns, or NULL, holds an answer for each change
+/// Its first parameters are the arrays of `given`. Of the two texts that it returns, the second is the snapshot in which
+/// it was answered. The first, or NULL, holds an answer for each change
 /// whose row is there, may be seen and fulfils the conditions: the change's place, from 1, and the JSON of each node.
 /// Conditions need the row of the table.
 #[must_use]
@@ -98,7 +99,8 @@ pub fn changed(
         let _ = write!(names, "k{place}, ");
     }
     let sql = format!(
-        "select string_agg({LIST}.n::text || l.j, {} order by {LIST}.n) as data \
+        "select string_agg({LIST}.n::text || l.j, {} order by {LIST}.n) as data, \
+         pg_current_snapshot()::text as snapshot \
          from unnest({texts}) with ordinality {LIST}({names}n) \
          cross join lateral (select {answer} as j from {row}) l",
         marker(RECORD),

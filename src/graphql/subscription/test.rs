@@ -282,3 +282,68 @@ impl Exact {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COLUMN: ColumnId = 0;
+
+    fn integer(comparison: Comparison, number: i64) -> Test {
+        Test::Compare(COLUMN, comparison, Exact::Integer(number))
+    }
+
+    fn decide(test: &Test, known: Known<'static>) -> Truth {
+        test.decide(&|_| known)
+    }
+
+    #[test]
+    fn conditions_are_three_valued_and_may_be_unknown() {
+        use Truth::{False, Null, True, Unknown};
+        let two = || integer(Comparison::Eq, 2);
+        let cases = [
+            (two(), [True, False, Null, Unknown]),
+            (Test::Not(Box::new(two())), [False, True, Null, Unknown]),
+            (Test::All(vec![two(), Test::Ask]), [Unknown, False, Unknown, Unknown]),
+            (Test::Any(vec![two(), Test::Ask]), [True, Unknown, Unknown, Unknown]),
+            (Test::Any(vec![two(), Test::Never]), [True, Null, Null, Unknown]),
+            (Test::All(Vec::new()), [True; 4]),
+            (Test::Any(Vec::new()), [False; 4]),
+            (Test::Null(COLUMN, true), [False, False, True, Unknown]),
+            (Test::Null(COLUMN, false), [True, True, False, Unknown]),
+            (integer(Comparison::Neq, 2), [False, True, Null, Unknown]),
+            (integer(Comparison::Gt, 2), [False, True, Null, Unknown]),
+            (integer(Comparison::Lte, 10), [True, True, Null, Unknown]),
+        ];
+        for (test, expected) in cases {
+            let known = [Known::Value(b"2"), Known::Value(b"10"), Known::Null, Known::Unknown];
+            assert_eq!(known.map(|known| decide(&test, known)), expected, "{test:?}");
+        }
+        // A column that is no number any more.
+        assert_eq!(decide(&two(), Known::Value(b"two")), Unknown);
+        let padded = Test::Compare(COLUMN, Comparison::Eq, Exact::Padded("ab".into()));
+        assert_eq!(decide(&padded, Known::Value(b"ab    ")), True);
+    }
+
+    #[test]
+    fn equality_that_must_hold_is_found() {
+        let two = || integer(Comparison::Eq, 2);
+        let found = Some((COLUMN, Box::from("2")));
+        assert_eq!(Test::All(vec![Test::Ask, Test::All(vec![two()])]).equality(), found);
+        for test in [Test::Any(vec![two()]), Test::Not(Box::new(two())), integer(Comparison::Gte, 2)] {
+            assert_eq!(test.equality(), None, "{test:?}");
+        }
+    }
+
+    #[test]
+    fn values_are_read_as_the_log_writes_them() {
+        assert_eq!(
+            uuid("{A0EEBC99-9c0b4ef8-bb6d6bb9bd380a11}").unwrap(),
+            "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"
+        );
+        assert_eq!((uuid("a0eebc99"), uuid(&"g".repeat(32))), (None, None));
+        let array = elements("{\"a\",NULL,\"N \\\"x\\\\,}\"}");
+        assert_eq!(array, [Some("a".to_owned()), None, Some("N \"x\\,}".to_owned())]);
+        assert_eq!(elements("{}"), []);
+    }
+}

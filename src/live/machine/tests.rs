@@ -52,7 +52,7 @@ fn transaction(xid: u32, table: Oid, action: Action) -> Arc<Transaction> {
 }
 
 fn update(xid: u32, id: &str) -> Arc<Transaction> {
-    transaction(xid, TABLE, Action::Update { old: None, new: row(&[id, "2"]) })
+    transaction(xid, TABLE, Action::Update { old: None, new: row(&[id, &xid.to_string()]) })
 }
 
 /// Depends on the row 1 of the table.
@@ -156,7 +156,7 @@ impl World {
             Event::Decoded => {
                 let xid = FIRST + self.decoded;
                 self.decoded += 1;
-                let id = if xid % 2 == 0 { "1" } else { "7" };
+                let id = if xid.is_multiple_of(2) { "1" } else { "7" };
                 self.live.transaction(&update(xid, id), self.now, &mut run);
             }
             Event::Visible(xid) => {
@@ -205,8 +205,8 @@ impl World {
         panic!("it never rests");
     }
 
-    fn touching(&self, of: &BTreeSet<u32>) -> BTreeSet<u32> {
-        of.iter().copied().filter(|xid| xid % 2 == 0).collect()
+    fn touching(of: &BTreeSet<u32>) -> BTreeSet<u32> {
+        of.iter().copied().filter(|xid| xid.is_multiple_of(2)).collect()
     }
 }
 
@@ -235,7 +235,7 @@ fn in_every_order_of_events_the_last_result_is_that_of_a_fresh_query() {
         world.rest();
         orders += 1;
         let (result, fresh) =
-            (world.touching(world.result.as_ref().unwrap()), world.touching(&world.visible));
+            (World::touching(world.result.as_ref().unwrap()), World::touching(&world.visible));
         assert_eq!(result, fresh, "{path:?}");
         // One to begin with, and for each of the two that touch at most one run and one try too early.
         assert!(
@@ -440,5 +440,43 @@ fn what_a_transaction_invalidates_runs_until_that_transaction_is_seen() {
     // What comes from elsewhere is always worth a run.
     run.clear();
     live.invalidate(&key, None, due, &mut run);
+    assert_eq!(run, [id]);
+}
+
+#[test]
+fn an_update_of_what_nobody_asked_for_is_told_from_one_that_matters_once_the_row_is_known() {
+    let (now, mut run) = (Instant::now(), Vec::new());
+    let mut live = Live::new(1, false);
+    live.schema(Arc::default(), [(TABLE, TABLE)].into_iter());
+    let id = live.add(Vec::new(), now, &mut run);
+    live.subscribe(id, Duration::ZERO);
+    // The identifiers of rows are read, their values are not.
+    let narrow = || {
+        let mut read = read();
+        read.watches[0].columns = Some(BTreeSet::from(["id".to_owned()]));
+        Outcome::of(read, snapshot(&BTreeSet::new(), 0))
+    };
+    live.ended(id, narrow(), now, &mut run);
+    run.clear();
+    let set = |xid, value| transaction(xid, TABLE, Action::Update { old: None, new: row(&["1", value]) });
+    // The key is as it was, and no other column was read.
+    live.transaction(&set(200, "5"), now, &mut run);
+    assert!(run.is_empty());
+    // The value is read from now on. What it was is known from the change before.
+    let value = |xmin: u32| {
+        let mut read = read();
+        read.watches[0].columns = Some(BTreeSet::from(["value".to_owned()]));
+        Outcome::of(read, format!("{xmin}:{xmin}:").parse().unwrap())
+    };
+    live.interrupt(now, &mut run);
+    live.ended(id, value(201), now, &mut run);
+    run.clear();
+    live.transaction(&set(201, "6"), now, &mut run);
+    assert_eq!(run, [id], "not known after an interruption");
+    live.ended(id, value(301), now, &mut run);
+    run.clear();
+    live.transaction(&set(301, "6"), now, &mut run);
+    assert!(run.is_empty(), "it is what it was");
+    live.transaction(&set(302, "7"), now, &mut run);
     assert_eq!(run, [id]);
 }
