@@ -135,7 +135,7 @@ impl LiveQueries {
     /// A session of the slot begins.
     pub(super) fn begin(&self) {
         // The publication may be new.
-        self.inner.operations.look();
+        self.inner.operations.suspect();
         self.interrupt();
     }
 

@@ -4,6 +4,9 @@
 //! happens while it runs is judged by the snapshot and the read-set with which it returns. So nothing is lost, and a
 //! burst of changes costs one run behind the one that is under way.
 
+mod outcome;
+mod schedule;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,77 +23,16 @@ use super::window::{Missed, Tick, Unseen, Window};
 use crate::change::{Change, Row, Transaction};
 use crate::graphql::catalog::Oid;
 use crate::graphql::model::Model;
-use crate::graphql::read_set::ReadSet;
 use crate::lsn::Cursor;
+
+pub use outcome::{Ended, Outcome, Why};
+use schedule::{FAILED, FAILED_MOST, HIDDEN, HIDDEN_MOST, doubled};
 
 /// A live query; never used twice.
 pub type QueryId = u64;
 
-/// How long a query first waits for a commit that Postgres does not show yet; then twice as long, up to [`HIDDEN_MOST`].
-const HIDDEN: Duration = Duration::from_millis(1);
-const HIDDEN_MOST: Duration = Duration::from_secs(1);
-
-/// How long a query first waits after an error that may pass; then twice as long, up to [`FAILED_MOST`].
-const FAILED: Duration = Duration::from_millis(250);
-const FAILED_MOST: Duration = Duration::from_secs(30);
-
 /// Causes that are kept of one run, when they are asked for.
 const CAUSES: usize = 20;
-
-/// What a run found out.
-#[derive(Debug)]
-pub struct Outcome {
-    watches: Vec<Watching>,
-    /// `None` where the statement failed.
-    snapshot: Option<Snapshot>,
-    /// The error may pass by itself.
-    passing: bool,
-}
-
-impl Outcome {
-    /// A result with what it depends on.
-    #[must_use]
-    pub fn of(read: ReadSet, snapshot: Snapshot) -> Self {
-        let watches = read.watches.into_iter().map(Watching::of).collect();
-        Self { watches, snapshot: Some(snapshot), passing: false }
-    }
-
-    /// An error with what it may depend on; `passing` says that it may go away without any change.
-    #[must_use]
-    pub fn failed(read: ReadSet, passing: bool) -> Self {
-        let watches = read.watches.into_iter().map(Watching::of).collect();
-        Self { watches, snapshot: None, passing }
-    }
-}
-
-/// Why a live query runs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Why {
-    /// It is new.
-    #[default]
-    New,
-    /// A change touched its result.
-    Change,
-    /// A change that touched it was not visible yet.
-    Hidden,
-    /// It was invalidated by name.
-    Named,
-    /// Changes, or a change of the schema, may have been missed.
-    Interrupted,
-    /// The run before failed.
-    Failed,
-}
-
-/// What is told of a run when it has ended.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Ended {
-    /// Why it ran, if there was one reason, or the first.
-    pub why: Why,
-    /// What made it run, as resource identifiers; only if asked for.
-    pub causes: Vec<String>,
-    /// The newest change that the result contains, as far as is known.
-    pub cursor: Cursor,
-}
 
 /// All live queries.
 #[derive(Clone, Debug)]
@@ -423,63 +365,6 @@ impl Live {
         true
     }
 
-    /// Starts what is due.
-    pub fn due(&mut self, now: Instant, run: &mut Vec<QueryId>) {
-        while let Some((at, id)) = self.timed.first().copied() {
-            if at > now {
-                break;
-            }
-            self.timed.pop_first();
-            if let Some(query) = self.queries.get_mut(&id) {
-                query.state = State::Ready;
-                self.ready.push_back(id);
-            }
-        }
-        self.start(now, run);
-    }
-
-    /// When [`Live::due`] has something to do.
-    #[must_use]
-    pub fn next_due(&self) -> Option<Instant> {
-        self.timed.first().map(|(at, _)| *at)
-    }
-
-    /// Makes a query run at `at`, or later if its subscribers want that.
-    fn want(&mut self, id: QueryId, why: Why, now: Instant, at: Instant) {
-        let Some(query) = self.queries.get_mut(&id) else { return };
-        let least = query.throttles.keys().next().copied().unwrap_or_default();
-        let throttled = query.began.map_or(at, |began| began + least);
-        let at = at.max(throttled);
-        match query.state {
-            State::Ready | State::Running { .. } => return,
-            State::Timed(before, _) if before <= at => return,
-            State::Timed(before, _) => {
-                self.timed.remove(&(before, id));
-            }
-            State::Idle => query.why = why,
-        }
-        if at <= now {
-            query.state = State::Ready;
-            self.ready.push_back(id);
-        } else {
-            query.state = State::Timed(at, why == Why::Failed);
-            self.timed.insert((at, id));
-        }
-    }
-
-    fn start(&mut self, now: Instant, run: &mut Vec<QueryId>) {
-        while self.running.len() < self.capacity
-            && let Some(id) = self.ready.pop_front()
-        {
-            let Some(query) = self.queries.get_mut(&id) else { continue };
-            self.now += 1;
-            query.state = State::Running { began: self.now, again: None };
-            query.began = Some(now);
-            self.running.insert((self.now, id));
-            run.push(id);
-        }
-    }
-
     fn settle(&mut self) {
         self.window.settle(self.running.first().map(|(began, _)| *began));
     }
@@ -531,10 +416,6 @@ fn replace(index: &mut Index, query: QueryId, before: &mut Vec<Watching>, after:
         }
     }
     *before = after;
-}
-
-fn doubled(first: Duration, times: u32, most: Duration) -> Duration {
-    first.saturating_mul(1 << times.min(20)).min(most)
 }
 
 #[cfg(test)]

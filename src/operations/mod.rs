@@ -248,11 +248,6 @@ impl Operations {
         self.serving().map(|serving| Arc::clone(&serving.schema))
     }
 
-    /// Has the schema looked at, which may be another one.
-    pub fn look(&self) {
-        self.stale.notify_one();
-    }
-
     /// Everything that needs no database.
     ///
     /// # Errors

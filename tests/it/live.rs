@@ -49,14 +49,7 @@ impl Stream {
         }
         let head = String::from_utf8(head).unwrap();
         assert!(head.contains("content-type: text/event-stream"), "{head}");
-        Self {
-            socket: stream,
-            head,
-            raw: Vec::new(),
-            text: String::new(),
-            events: VecDeque::new(),
-            ended: false,
-        }
+        Self { socket: stream, raw: Vec::new(), text: String::new(), events: VecDeque::new(), ended: false }
     }
 
     /// A live query of this graph, once the publication that walcast makes was seen by the one who reads the catalog.

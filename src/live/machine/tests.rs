@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::*;
 use crate::change::types::builtin;
 use crate::change::{Action, Column, OldRow, Relation, Row};
-use crate::graphql::read_set::{Extent, Members, Watch};
+use crate::graphql::read_set::{Extent, Members, ReadSet, Watch};
 use crate::lsn::Lsn;
 use crate::pgoutput::ReplicaIdentity;
 
