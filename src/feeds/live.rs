@@ -257,7 +257,8 @@ impl Inner {
     fn replace(&self, id: QueryId, prepared: Prepared) {
         let Some(shared) = self.operations.shared(&prepared) else { return };
         let mut state = self.lock();
-        let State { queries, shared: by_shared, .. } = &mut *state;
+        let State { queries, shared: by_shared, live, .. } = &mut *state;
+        live.rename(id, prepared.roots());
         let Some(query) = queries.get_mut(&id) else { return };
         if by_shared.get(&query.shared) == Some(&id) {
             by_shared.remove(&query.shared);

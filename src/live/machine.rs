@@ -143,6 +143,18 @@ impl Live {
         id
     }
 
+    /// The identifiers of a query's root fields are others now.
+    pub fn rename(&mut self, id: QueryId, roots: Vec<String>) {
+        let Some(query) = self.queries.get_mut(&id) else { return };
+        for root in std::mem::take(&mut query.roots) {
+            unlist(&mut self.roots, &root, id);
+        }
+        for root in &roots {
+            self.roots.entry(root.clone()).or_default().insert(id);
+        }
+        query.roots = roots;
+    }
+
     /// A subscriber comes, who wants at most one result in `throttle`.
     pub fn subscribe(&mut self, id: QueryId, throttle: Duration) {
         if let Some(query) = self.queries.get_mut(&id) {
@@ -179,12 +191,7 @@ impl Live {
             self.index.remove(Place { query: id, watch }, watching);
         }
         for root in &query.roots {
-            if let Some(queries) = self.roots.get_mut(root) {
-                queries.remove(&id);
-                if queries.is_empty() {
-                    self.roots.remove(root);
-                }
-            }
+            unlist(&mut self.roots, root, id);
         }
         match query.state {
             State::Idle => {}
@@ -367,6 +374,15 @@ impl Live {
 
     fn settle(&mut self) {
         self.window.settle(self.running.first().map(|(began, _)| *began));
+    }
+}
+
+fn unlist(roots: &mut HashMap<String, BTreeSet<QueryId>>, root: &str, id: QueryId) {
+    if let Some(queries) = roots.get_mut(root) {
+        queries.remove(&id);
+        if queries.is_empty() {
+            roots.remove(root);
+        }
     }
 }
 

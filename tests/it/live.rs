@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::graphql::Graph;
 use crate::walcast::{PATIENCE, Walcast};
@@ -92,10 +92,10 @@ impl Stream {
             let count = self.socket.read(&mut bytes).await.unwrap_or_default();
             self.ended = count == 0;
             self.raw.extend(&bytes[..count]);
-            while let Some((chunk, rest)) = chunk(&self.raw) {
-                self.ended |= chunk.is_empty();
-                self.text.push_str(std::str::from_utf8(&chunk).unwrap());
-                self.raw = rest;
+            while let Some((size, end)) = chunk(&self.raw) {
+                self.ended |= size == 0;
+                self.text.push_str(std::str::from_utf8(&self.raw[end - size..end]).unwrap());
+                self.raw.drain(..end + 2);
             }
             while let Some(end) = self.text.find("\n\n") {
                 self.events.extend(parse(&self.text[..end]));
@@ -141,12 +141,12 @@ impl Stream {
     }
 }
 
-/// The first chunk of a chunked body (RFC 9112, section 7.1), and what is behind it.
-fn chunk(raw: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+/// The first chunk of a chunked body (RFC 9112, section 7.1), if it is whole: its size and where it ends.
+fn chunk(raw: &[u8]) -> Option<(usize, usize)> {
     let line = raw.windows(2).position(|two| two == b"\r\n")?;
     let size = usize::from_str_radix(std::str::from_utf8(&raw[..line]).unwrap(), 16).unwrap();
-    let (start, end) = (line + 2, line + 2 + size);
-    (raw.len() >= end + 2).then(|| (raw[start..end].to_vec(), raw[end + 2..].to_vec()))
+    let end = line + 2 + size;
+    (raw.len() >= end + 2).then_some((size, end))
 }
 
 /// An event, unless it is a comment.
@@ -162,4 +162,45 @@ fn parse(text: &str) -> Option<Event> {
         }
     }
     (!event.name.is_empty()).then_some(event)
+}
+
+/// A connection whose bytes are looked through as they come.
+pub struct Wire {
+    socket: TcpStream,
+    text: String,
+}
+
+impl Wire {
+    /// Sends a request; `headers` are whole lines.
+    pub async fn send(graph: &Graph, method: &str, path: &str, headers: &str, body: &str) -> Self {
+        let mut socket = TcpStream::connect(graph.walcast.address()).await.unwrap();
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{headers}\
+             Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        socket.write_all(request.as_bytes()).await.unwrap();
+        Self { socket, text: String::new() }
+    }
+
+    /// What comes up to this text, or up to the end if it is empty.
+    pub async fn until(&mut self, text: &str) -> String {
+        // Comments between events are no progress.
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(at) = self.text.find(text).filter(|_| !text.is_empty()) {
+                let rest = self.text.split_off(at + text.len());
+                return std::mem::replace(&mut self.text, rest);
+            }
+            let mut bytes = vec![0; 16 * 1024];
+            let reading = timeout_at(deadline, self.socket.read(&mut bytes)).await;
+            let count =
+                reading.unwrap_or_else(|_| panic!("{text:?} did not come, but {:?}", self.text)).unwrap();
+            if count == 0 {
+                assert!(text.is_empty(), "{text:?} did not come, but {:?}", self.text);
+                return std::mem::take(&mut self.text);
+            }
+            self.text.push_str(&String::from_utf8_lossy(&bytes[..count]));
+        }
+    }
 }

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::cluster;
 use crate::graphql::{DEMO, Graph};
-use crate::live::Stream;
+use crate::live::{Stream, Wire};
 use crate::postgres_binaries;
 use crate::walcast::{Walcast, until};
 
@@ -492,4 +492,72 @@ async fn keys_of_every_type_are_followed() {
     graph.client.batch_execute(notes).await.unwrap();
     flags.until(&json!({ "flags": [{ "flagNotes": [{ "note": "n" }] }] })).await;
     padded.until(&json!({ "paddeds": [{ "paddedNotes": [{ "note": "n" }] }] })).await;
+}
+
+#[tokio::test]
+async fn live_results_come_in_parts_and_on_a_shared_stream_as_well() {
+    let graph = Graph::serve(15, DEMO, &[]).await;
+    drop(Stream::live(&graph, CURRENT).await);
+    // multipart/mixed: what GraphiQL asks for.
+    let body = json!({ "query": CURRENT }).to_string();
+    let mut parts = Wire::send(&graph, "POST", "/graphql", "Accept: multipart/mixed\r\n", &body).await;
+    parts.until("\"highestBid\":{\"amount\":15}").await;
+    // Single-connection mode: two live queries on one stream.
+    let mut put = Wire::send(&graph, "PUT", "/graphql/stream", "Connection: close\r\n", "").await;
+    let answer = put.until("").await;
+    let token = answer.rsplit("\r\n\r\n").next().unwrap();
+    let token = token.split("\r\n").find(|line| line.len() == 32).unwrap().to_owned();
+    let header = format!("X-GraphQL-Event-Stream-Token: {token}\r\n");
+    let mut stream = Wire::send(&graph, "GET", "/graphql/stream", &header, "").await;
+    for (id, auction) in [("a", 1), ("b", 2)] {
+        let query = format!("query @live {{ auction(id: {auction}) {{ bids {{ amount }} }} }}");
+        let body = json!({ "query": query, "extensions": { "operationId": id } }).to_string();
+        let mut posted = Wire::send(&graph, "POST", "/graphql/stream", &header, &body).await;
+        posted.until("202 Accepted").await;
+        stream.until(&format!("{{\"id\":\"{id}\",\"payload\":{{\"data\":")).await;
+    }
+    for (id, auction, amount) in [("a", 1, 20), ("b", 2, 90)] {
+        let bid = format!("insert into bids (auction_id, amount) values ({auction}, {amount})");
+        graph.client.batch_execute(&bid).await.unwrap();
+        let told = stream.until(&format!("{{\"amount\":{amount}}}")).await;
+        assert!(told.contains(&format!("{{\"id\":\"{id}\",\"payload\":")), "{told}");
+    }
+    parts.until("\"highestBid\":{\"amount\":20}").await;
+    // One ends, the other goes on.
+    let path = "/graphql/stream?operationId=a";
+    Wire::send(&graph, "DELETE", path, &header, "").await.until("200 OK").await;
+    graph
+        .client
+        .batch_execute("insert into bids (auction_id, amount) values (1, 21), (2, 91)")
+        .await
+        .unwrap();
+    let told = stream.until("{\"amount\":91}").await;
+    assert!(!told.contains("{\"amount\":21}"), "{told}");
+}
+
+#[tokio::test]
+async fn a_slow_subscriber_misses_results_in_between_and_never_the_newest() {
+    const LARGE: &str = "
+        create table things (id int primary key, body text not null);
+        alter table things replica identity full;
+        insert into things values (1, '0');";
+    let graph = Graph::serve(15, LARGE, &[]).await;
+    let query = "query @live { things { body } }";
+    let mut brisk = Stream::live(&graph, query).await;
+    let mut slow = Stream::live(&graph, query).await;
+    // A megabyte each: more than sockets hold of sixty.
+    for number in 1..=60 {
+        let update = format!("update things set body = repeat('{}', 1000000) || ' {number}'", number % 10);
+        graph.client.batch_execute(&update).await.unwrap();
+    }
+    let is_last = |data: &serde_json::Value| data["things"][0]["body"].as_str().unwrap().ends_with(" 60");
+    while !is_last(&brisk.data().await) {}
+    let mut results = 0;
+    loop {
+        results += 1;
+        if is_last(&slow.data().await) {
+            break;
+        }
+    }
+    assert!(results < 40, "{results} results waited for one who did not read");
 }
