@@ -206,6 +206,23 @@ async fn stale(graph: &Graph, client: &Follower) -> Option<String> {
     (!same).then(|| format!("{}\n  holds {held}\n  fresh {fresh}", client.query))
 }
 
+/// Waits until every client holds what a fresh query returns.
+async fn rest(graph: &Graph, clients: &[Follower], seed: u64) {
+    let what = std::cell::RefCell::new(String::new());
+    let rest = until("every client holds what a fresh query returns", async || {
+        for client in clients {
+            if let Some(stale) = stale(graph, client).await {
+                *what.borrow_mut() = stale;
+                return false;
+            }
+        }
+        true
+    });
+    let rested = std::panic::AssertUnwindSafe(rest);
+    let told = futures_util::FutureExt::catch_unwind(rested).await;
+    assert!(told.is_ok(), "WALCAST_TEST_SEED={seed}\n{}", what.borrow());
+}
+
 async fn play(seed: u64) -> BTreeMap<String, (u64, u64)> {
     let mut random = Rng::with_seed(seed);
     let mut schema = SCHEMA.to_owned();
@@ -229,23 +246,15 @@ async fn play(seed: u64) -> BTreeMap<String, (u64, u64)> {
             let kill = "select pg_terminate_backend(active_pid) from pg_replication_slots where database = current_database()";
             graph.client.batch_execute(kill).await.unwrap();
         }
+        // Often, since what comes later may hide what was missed.
+        if number % 8 == 7 {
+            rest(&graph, &clients, seed).await;
+        }
         if random.usize(..30) == 0 {
             clients.push(follow(&graph, query(&mut random)).await);
         }
     }
-    let what = std::cell::RefCell::new(String::new());
-    let rest = until("every client holds what a fresh query returns", async || {
-        for client in &clients {
-            if let Some(stale) = stale(&graph, client).await {
-                *what.borrow_mut() = stale;
-                return false;
-            }
-        }
-        true
-    });
-    let rested = std::panic::AssertUnwindSafe(rest);
-    let told = futures_util::FutureExt::catch_unwind(rested).await;
-    assert!(told.is_ok(), "WALCAST_TEST_SEED={seed}\n{}", what.borrow());
+    rest(&graph, &clients, seed).await;
     count(&graph.walcast.log())
 }
 
