@@ -86,6 +86,8 @@ pub struct Source {
     pub filtered: bool,
     /// Row security is enabled.
     pub secured: bool,
+    /// A column whose collation takes different texts for equal.
+    pub loose: Option<String>,
     /// What its row-security policies stand on, as far as they bind those who read.
     pub policies: Reading,
 }

@@ -156,6 +156,7 @@ impl Sample {
             published: Some(relation.oid),
             filtered: false,
             secured: false,
+            loose: None,
             policies: Reading::default(),
         });
     }

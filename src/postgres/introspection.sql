@@ -280,6 +280,11 @@ sources (schema, name, value) as (
     'published', t.as_oid::int8,
     'filtered', coalesce(t.filtered, false),
     'secured', c.relrowsecurity,
+    'loose', (
+      select a.attname from pg_attribute a join pg_collation l on l.oid = a.attcollation
+      where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and not l.collisdeterministic
+      order by a.attnum limit 1
+    ),
     'policies', coalesce(r.listing, nothing.listing)
   )
   from (select distinct oid from descent) d

@@ -561,3 +561,20 @@ async fn a_slow_subscriber_misses_results_in_between_and_never_the_newest() {
     }
     assert!(results < 40, "{results} results waited for one who did not read");
 }
+
+#[tokio::test]
+async fn a_table_in_which_different_texts_are_equal_is_refused() {
+    let schema = "
+        create collation caseless (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+        create table cafes (id int primary key, name text collate caseless);
+        create table bars (id int primary key, name text);";
+    let database = cluster::system().database().await;
+    let client = database.connect().await;
+    client.batch_execute(schema).await.unwrap();
+    let graph = Graph::of(database, client, &[]).await;
+    let mut cafes = Stream::live(&graph, "query @live { cafes { id } }").await;
+    let result = cafes.result().await;
+    let words = result["errors"][0]["message"].as_str().unwrap();
+    assert!(words.contains("public.cafes") && words.contains("name"), "{result}");
+    Stream::live(&graph, "query @live { bars { id } }").await.data().await;
+}

@@ -101,7 +101,12 @@ fn reaches_the_log(source: &Source) -> Result<(), String> {
             "is unlogged, so that its changes are not replicated; run ALTER TABLE {} SET LOGGED",
             source.sql
         )),
-        SourceKind::Table | SourceKind::Partitioned => Ok(()),
+        SourceKind::Table | SourceKind::Partitioned => source.loose.as_ref().map_or(Ok(()), |column| {
+            Err(format!(
+                "cannot be followed: the collation of {column} is not deterministic, so that only Postgres knows which \
+                 texts are equal"
+            ))
+        }),
     }
 }
 
