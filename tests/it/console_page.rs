@@ -9,6 +9,7 @@ use nix::unistd::Pid;
 
 use crate::cluster;
 use crate::graphql::{DEMO, Graph};
+use crate::live::Stream;
 use crate::program::{Program, file};
 use crate::walcast::{self, Walcast};
 
@@ -55,6 +56,7 @@ async fn the_page_shows_what_is_written_through_sql() {
 #[tokio::test]
 async fn the_page_shows_a_live_query_with_what_changed_and_what_made_it_run() {
     let graph = Graph::serve(15, DEMO, &[("WALCAST__GRAPHQL__LIVE_EXTENSIONS", "true")]).await;
+    drop(Stream::live(&graph, "query @live { auctions { id } }").await);
     let url = format!("http://{}", graph.walcast.address());
     let script = file("tests/browser/live.test.mjs");
     let mut page = Program::start("node".as_ref(), &[&script], &[("WALCAST_URL", &url)]);

@@ -1,5 +1,6 @@
 //! GraphiQL: its files, and the page in a real browser.
 
+use crate::live::Stream;
 use crate::program::{Program, file};
 use crate::walcast::Walcast;
 use crate::{cluster, postgres_binaries};
@@ -22,6 +23,7 @@ async fn a_query_is_written_completed_run_and_kept_live_in_the_page() {
     .unwrap();
     let walcast = Walcast::serve(&database, &[]).await;
     walcast.wait_for_log("the GraphQL schema was read").await;
+    drop(Stream::followed(&walcast, "query @live { graphiqlBooks { id } }").await);
     let url = format!("http://{}", walcast.address());
     let script = file("tests/browser/graphiql.test.mjs");
     let mut page = Program::start("node".as_ref(), &[&script], &[("WALCAST_URL", &url)]);

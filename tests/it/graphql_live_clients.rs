@@ -6,10 +6,12 @@ use std::process::{Command, Output};
 use serde_json::Value;
 
 use crate::graphql::{DEMO, Graph};
+use crate::live::Stream;
 use crate::program::{Program, file};
 
-/// Starts an example against this server.
-fn example(graph: &Graph, name: &str) -> Program {
+/// Starts an example against this server, once its live queries can be followed.
+async fn example(graph: &Graph, name: &str) -> Program {
+    drop(Stream::live(graph, "query @live { auctions { id } }").await);
     let url = format!("http://{}", graph.walcast.address());
     Program::start(&file("tests/clients/run-example.sh"), &[name.as_ref()], &[("WALCAST_URL", &url)])
 }
@@ -23,7 +25,7 @@ async fn every_live_example_prints_the_highest_bid_as_it_changes() {
     let graph = Graph::serve(15, DEMO, &[]).await;
     let mut amount = 15;
     for name in ["graphql-sse.mjs", "urql.mjs", "apollo.mjs", "event-source.mjs"] {
-        let mut example = example(&graph, &format!("live/{name}"));
+        let mut example = example(&graph, &format!("live/{name}")).await;
         assert_eq!(example.expect_line().await, format!("A wooden chair {amount}"), "{name}");
         for _ in 0..2 {
             amount += 1;
@@ -40,7 +42,7 @@ async fn every_live_example_prints_the_highest_bid_as_it_changes() {
 #[tokio::test]
 async fn curl_prints_each_result_as_it_comes() {
     let graph = Graph::serve(15, DEMO, &[]).await;
-    let mut curl = example(&graph, "live/curl.sh");
+    let mut curl = example(&graph, "live/curl.sh").await;
     for (amount, bids) in [(15, 2), (16, 3), (17, 4)] {
         if amount > 15 {
             bid(&graph, amount).await;
@@ -59,7 +61,7 @@ async fn curl_prints_each_result_as_it_comes() {
 #[tokio::test]
 async fn the_auction_page_shows_bids_from_elsewhere_and_places_its_own() {
     let graph = Graph::serve(15, DEMO, &[]).await;
-    let mut page = example(&graph, "auction");
+    let mut page = example(&graph, "auction").await;
     assert_eq!(page.expect_line().await, "A wooden chair 15");
     bid(&graph, 30).await;
     assert_eq!(page.expect_line().await, "A wooden chair 30");
@@ -73,7 +75,7 @@ async fn a_countdown_reaches_its_subscriber_step_by_step() {
     let graph = Graph::serve(15, DEMO, &[]).await;
     let functions = std::fs::read_to_string(file("sql/walcast.sql")).unwrap();
     graph.client.batch_execute(&functions).await.unwrap();
-    let mut subscriber = example(&graph, "countdown/subscribe.mjs");
+    let mut subscriber = example(&graph, "countdown/subscribe.mjs").await;
     assert_eq!(subscriber.expect_line().await, "listening");
     let job = Command::new("sh")
         .arg(file("examples/countdown/job.sh"))
