@@ -51,9 +51,6 @@ impl Feeds {
         if let Some(live) = &self.live {
             live.begin();
         }
-        if let Some(subscriptions) = &self.subscriptions {
-            subscriptions.begin();
-        }
     }
 
     /// Changes between two sessions of the slot have been missed, as far as can be known.

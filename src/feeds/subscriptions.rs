@@ -180,11 +180,6 @@ impl Subscriptions {
         }
     }
 
-    /// A session of the slot begins. The publication may be new, and with it what can be subscribed to.
-    pub(super) fn begin(&self) {
-        self.inner.operations.suspect();
-    }
-
     /// Tells everybody that changes have been missed.
     pub(super) fn interrupt(&self) {
         let state = &mut *self.inner.lock();

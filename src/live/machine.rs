@@ -334,9 +334,9 @@ impl Live {
         found.len()
     }
 
-    /// Runs every live query once more: changes may have been missed.
+    /// Runs every live query once more: changes may have been missed. Those that were decoded and are hidden still have to
+    /// be seen all the same, since they do not come again.
     pub fn interrupt(&mut self, now: Instant, run: &mut Vec<QueryId>) {
-        self.window.clear();
         self.rows.clear();
         let all: Vec<QueryId> = self.queries.keys().copied().collect();
         for id in all {

@@ -200,11 +200,6 @@ impl Window {
         });
         (self.bytes, self.bare) = (bytes, bare);
     }
-
-    /// Forgets everything: all results are made anew.
-    pub(super) fn clear(&mut self) {
-        *self = Self { seen: self.seen, ..Self::default() };
-    }
 }
 
 impl Piece {

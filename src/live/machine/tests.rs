@@ -335,6 +335,24 @@ fn what_is_invalidated_during_a_run_runs_again() {
 }
 
 #[test]
+fn an_interruption_does_not_forget_what_is_hidden() {
+    let mut world = World::new(1, Instant::now());
+    world.rest();
+    world.happen(Event::Decoded);
+    world.happen(Event::Snapshot);
+    let mut run = Vec::new();
+    world.live.interrupt(world.now, &mut run);
+    // Runs end, before and after the interruption, that do not see it.
+    world.happen(Event::Ended);
+    world.happen(Event::Snapshot);
+    world.happen(Event::Ended);
+    assert!(world.running || world.live.next_due().is_some(), "nobody waits for it");
+    world.happen(Event::Visible(FIRST));
+    world.rest();
+    assert_eq!(world.result, Some(BTreeSet::from([FIRST])));
+}
+
+#[test]
 fn a_throttle_holds_for_the_runs_of_all_who_want_it() {
     let second = Duration::from_secs(1);
     let mut live = Live::new(1, false);
