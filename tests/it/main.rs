@@ -43,6 +43,7 @@ mod graphql_read_sets;
 mod graphql_rights;
 mod graphql_sees;
 mod graphql_stream;
+mod graphql_subscription_streams;
 mod graphql_subscriptions;
 mod graphql_values;
 mod graphql_watch;
