@@ -3,7 +3,7 @@
 //! The crate is laid out as a house: imports go down only. Rooms on the ground and first floor are
 //! pure: no IO, no clock, no tokio. ARCHITECTURE.md holds the map and the invariants.
 //!
-//! - ground, words: [`lsn`], [`pgoutput`], [`change`]
+//! - ground, words: [`lsn`], [`snapshot`], [`pgoutput`], [`change`]
 //! - first floor, decisions: [`topic`], [`channel`], [`graphql`], [`live`], [`access`]
 //! - second floor, tasks: [`hub`], [`dispatch`], [`operations`], [`feeds`], [`readiness`]
 //! - edges, IO: [`postgres`], [`http`]
@@ -21,6 +21,7 @@ pub mod lsn;
 pub mod operations;
 pub mod pgoutput;
 pub mod readiness;
+pub mod snapshot;
 pub mod topic;
 
 pub mod http;

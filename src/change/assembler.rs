@@ -110,6 +110,12 @@ impl Assembler {
         self.open.is_some()
     }
 
+    /// The transaction that is open.
+    #[must_use]
+    pub fn xid(&self) -> Option<u32> {
+        self.open.as_ref().map(|open| open.transaction.xid)
+    }
+
     /// The types of `relation` that only the catalog can explain.
     #[must_use]
     pub fn catalog_types(relation: &RelationMessage<'_>) -> Vec<Oid> {

@@ -16,7 +16,6 @@ use smallvec::SmallVec;
 use super::identifier::{self, Identifier};
 use super::index::{Index, Place};
 use super::rows::Rows;
-use super::snapshot::Snapshot;
 use super::touch::{Sides, touches};
 use super::watching::Watching;
 use super::window::{Missed, Tick, Unseen, Window};
@@ -24,6 +23,7 @@ use crate::change::{Change, Row, Transaction};
 use crate::graphql::catalog::Oid;
 use crate::graphql::model::Model;
 use crate::lsn::Cursor;
+use crate::snapshot::Snapshot;
 
 pub use outcome::{Ended, Outcome, Why};
 use schedule::{FAILED, FAILED_MOST, HIDDEN, HIDDEN_MOST, doubled};

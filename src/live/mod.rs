@@ -1,6 +1,6 @@
 //! Live queries without IO: which results a change makes stale, and which query runs when.
 //!
-//! - [`snapshot`] and `window`: what a run has seen, and what it may not have seen
+//! - `window`: what a run may not have seen
 //! - `watching`, `touch`, `index`, `rows`: from a change to the results that it concerns
 //! - [`machine`]: idle, waiting, running; one run of a live query at a time
 //! - [`identifier`]: the names by which the ecosystem calls what a result depends on
@@ -14,7 +14,6 @@ pub mod machine;
 mod predicate;
 mod row;
 mod rows;
-pub mod snapshot;
 mod touch;
 mod watching;
 mod window;

@@ -10,10 +10,10 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::snapshot::Snapshot;
 use crate::change::{Change, Row, Transaction};
 use crate::graphql::catalog::Oid;
 use crate::lsn::Cursor;
+use crate::snapshot::Snapshot;
 
 /// Bytes of rows that are kept. Of what goes beyond, only the tables are remembered.
 const BYTES: usize = 4 * 1024 * 1024;

@@ -16,7 +16,7 @@ use crate::graphql::model::Model;
 use crate::graphql::read_set::{self, ReadSet};
 use crate::graphql::response::{FieldError, is_marked, resolve};
 use crate::live::identifier;
-use crate::live::snapshot::Snapshot;
+use crate::snapshot::Snapshot;
 
 /// `@live` of an operation.
 #[derive(Debug)]

@@ -18,7 +18,7 @@ use crate::graphql::response::FieldError;
 use crate::graphql::schema::Schema;
 use crate::graphql::sql::Script;
 use crate::graphql::subscription::{Reading, Stream, error};
-use crate::live::snapshot::Snapshot;
+use crate::snapshot::Snapshot;
 
 /// A subscription that can be fed.
 #[derive(Clone, Debug)]

@@ -291,7 +291,14 @@ impl Reader {
             return Ok(());
         }
         let known = oids.iter().all(|oid| assembler.knows_type(*oid));
-        let look_up = async { types::look_up(&*self.session.client().await?, oids).await };
+        let xid = assembler.xid();
+        let look_up = async {
+            let client = self.session.client().await?;
+            if let Some(xid) = xid {
+                types::wait_for(&client, xid).await?;
+            }
+            types::look_up(&client, oids).await
+        };
         match within("asking for types", PREPARE_SECONDS, look_up).await {
             Ok(explained) => assembler.learn_types(explained.types, explained.at),
             Err(error) if known => tracing::debug!(%error, "types could not be asked again"),

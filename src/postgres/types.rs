@@ -3,15 +3,20 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tokio_postgres::{Client, Row};
 
 use super::PostgresError;
 use crate::change::types::{Attribute, TypeInfo, builtin};
 use crate::pgoutput::Oid;
+use crate::snapshot::Snapshot;
 
 /// Types nest by definition, and cannot nest in themselves; deeper than this a value is told as its text.
 const DEPTH: usize = 16;
+
+/// How long a commit that no snapshot sees is waited for.
+const HIDDEN: Duration = Duration::from_secs(2);
 
 /// The types asked for and all that they are made of. The time is the transaction's, which is not after the
 /// snapshot that sees the catalog.
@@ -48,6 +53,32 @@ pub struct Explained {
     /// Every catalog change that was committed before this was seen: microseconds since 2000-01-01 UTC by the
     /// server's clock, as commits are stamped.
     pub at: i64,
+}
+
+/// Waits until the catalog shows what the transaction `xid` did to it: the log tells of a commit before any snapshot
+/// sees it. One that waits for a synchronous standby may stay hidden for as long as that is away; then this gives up,
+/// and what the catalog shows has to do.
+///
+/// # Errors
+/// When the session breaks.
+pub async fn wait_for(client: &Client, xid: u32) -> Result<(), PostgresError> {
+    let mut pause = Duration::from_millis(1);
+    let start = Instant::now();
+    while start.elapsed() < HIDDEN {
+        let text: String = client
+            .query_one("select pg_current_snapshot()::text", &[])
+            .await
+            .map_err(PostgresError::Sql)?
+            .get(0);
+        match text.parse::<Snapshot>() {
+            Ok(snapshot) if !snapshot.sees(xid) => {}
+            Ok(_) | Err(_) => return Ok(()),
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_millis(50));
+    }
+    tracing::debug!(xid, "a commit is hidden still; its types are told as the catalog shows them");
+    Ok(())
 }
 
 /// Looks up each of `oids`.

@@ -6,6 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::cluster;
 use crate::graphql::{DEMO, Graph};
 use crate::graphql_subscriptions::{changes, data, offered, refused, run, serve, serve_with, subscribe};
+use crate::held_commits;
 use crate::live::Stream;
 use crate::postgres_binaries;
 use crate::slot::Slot;
@@ -139,28 +140,18 @@ async fn a_commit_that_others_cannot_see_yet_is_waited_for() {
     until("bids are offered", async || walcast.get(types).await.1.contains("BidChange")).await;
     let mut stream = Stream::open(&walcast, query, &json!({}), "").await;
     // From now on commits wait for a standby that is not there, after they are in the log.
-    for setting in ["alter system set synchronous_standby_names = 'nobody'", "select pg_reload_conf()"] {
-        client.batch_execute(setting).await.unwrap();
-    }
-    until("commits wait", async || {
-        client.query_one("show synchronous_standby_names", &[]).await.unwrap().get::<_, String>(0) == "nobody"
-    })
-    .await;
+    held_commits::hold(&client).await;
     let writer = cluster::connect(&cluster.url("postgres")).await;
     let writing = tokio::spawn(async move {
         writer.batch_execute("insert into bids (auction_id, amount) values (1, 99)").await
     });
-    let waiting = "select count(*) from pg_stat_activity where wait_event = 'SyncRep'";
-    until("the commit waits", async || client.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0) == 1)
-        .await;
+    held_commits::waiting(&client, 1).await;
     let asked = "select count(*) from pg_stat_activity where application_name = 'walcast-graphql' and query like '%unnest%'";
     until("the row was asked for", async || {
         client.query_one(asked, &[]).await.unwrap().get::<_, i64>(0) == 1
     })
     .await;
-    for setting in ["alter system reset synchronous_standby_names", "select pg_reload_conf()"] {
-        client.batch_execute(setting).await.unwrap();
-    }
+    held_commits::release(&client).await;
     let bids = json!([{ "amount": 10 }, { "amount": 15 }, { "amount": 99 }]);
     assert_eq!(
         data(&mut stream).await["bids"]["record"],

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::graphql::Graph;
+use crate::held_commits;
 use crate::live::Stream;
 use crate::walcast::{Walcast, until};
 use crate::{cluster, postgres_binaries};
@@ -69,16 +70,10 @@ async fn an_invalidation_that_is_decoded_before_its_commit_is_visible_waits_for_
     let walcast = Walcast::spawn(&url, &[]);
     walcast.wait_for_status("live").await;
     until("a schema is served", async || walcast.get("/graphql?query=%7Btotal%7D").await.0 == 200).await;
-    let mut total = Stream::open(&walcast, TOTAL, &json!({}), "").await;
+    let mut total = Stream::followed(&walcast, TOTAL).await;
     assert_eq!(total.data().await, json!({ "total": 0 }));
     // From now on commits wait for a standby that is not there, after they are in the log.
-    client.batch_execute("alter system set synchronous_standby_names = 'nobody'").await.unwrap();
-    client.batch_execute("select pg_reload_conf()").await.unwrap();
-    let names = "show synchronous_standby_names";
-    until("commits wait", async || {
-        client.query_one(names, &[]).await.unwrap().get::<_, String>(0) == "nobody"
-    })
-    .await;
+    held_commits::hold(&client).await;
     let writer = cluster::connect(&url).await;
     let writing = tokio::spawn(async move {
         writer
@@ -87,17 +82,14 @@ async fn an_invalidation_that_is_decoded_before_its_commit_is_visible_waits_for_
             )
             .await
     });
-    let waiting = "select count(*) from pg_stat_activity where wait_event = 'SyncRep'";
-    until("the commit waits", async || client.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0) == 1)
-        .await;
+    held_commits::waiting(&client, 1).await;
     // The invalidation has been acted upon, and the runs it brought saw nothing.
     let runs = "select count(*) from pg_stat_activity where application_name = 'walcast-graphql' \
                 and query like '%total%' and query_start > (select max(xact_start) from pg_stat_activity \
                 where wait_event = 'SyncRep')";
     until("a run was in vain", async || client.query_one(runs, &[]).await.unwrap().get::<_, i64>(0) > 0)
         .await;
-    client.batch_execute("alter system reset synchronous_standby_names").await.unwrap();
-    client.batch_execute("select pg_reload_conf()").await.unwrap();
+    held_commits::release(&client).await;
     assert_eq!(total.data().await, json!({ "total": 1 }));
     writing.await.unwrap().unwrap();
 }

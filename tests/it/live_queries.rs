@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::cluster;
 use crate::graphql::{DEMO, Graph};
+use crate::held_commits;
 use crate::live::{Stream, Wire};
 use crate::postgres_binaries;
 use crate::walcast::{Walcast, until};
@@ -386,26 +387,18 @@ async fn a_commit_that_is_decoded_before_it_is_visible_is_waited_for() {
     let mut stream = Stream::followed(&walcast, CURRENT).await;
     stream.data().await;
     // From now on commits wait for a standby that is not there, after they are in the log.
-    client.batch_execute("alter system set synchronous_standby_names = 'nobody'").await.unwrap();
-    client.batch_execute("select pg_reload_conf()").await.unwrap();
-    until("commits wait", async || {
-        client.query_one("show synchronous_standby_names", &[]).await.unwrap().get::<_, String>(0) == "nobody"
-    })
-    .await;
+    held_commits::hold(&client).await;
     let writer = cluster::connect(&cluster.url("postgres")).await;
     let writing = tokio::spawn(async move {
         writer.batch_execute("insert into bids (auction_id, amount) values (1, 99)").await
     });
-    let waiting = "select count(*) from pg_stat_activity where wait_event = 'SyncRep'";
-    until("the commit waits", async || client.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0) == 1)
-        .await;
+    held_commits::waiting(&client, 1).await;
     // Whoever comes now cannot see it either, and is told as well when it can be seen.
     let mut other =
         Stream::open(&walcast, "query @live { bids(filter: {amount: {gt: 90}}) { amount } }", &json!({}), "")
             .await;
     assert_eq!(other.data().await, json!({ "bids": [] }));
-    client.batch_execute("alter system reset synchronous_standby_names").await.unwrap();
-    client.batch_execute("select pg_reload_conf()").await.unwrap();
+    held_commits::release(&client).await;
     assert_eq!(stream.data().await["auction"]["highestBid"]["amount"], 99);
     assert_eq!(other.data().await, json!({ "bids": [{ "amount": 99 }] }));
     writing.await.unwrap().unwrap();

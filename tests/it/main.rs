@@ -7,6 +7,7 @@
 mod cluster;
 mod graphql;
 mod graphql_served;
+mod held_commits;
 mod postgres_binaries;
 mod program;
 mod proxy;

@@ -4,11 +4,12 @@ use nix::sys::signal::Signal;
 use serde_json::json;
 
 use crate::cluster::{self, Database};
+use crate::held_commits;
 use crate::postgres_binaries;
 use crate::socket::Socket;
 use crate::values::{as_json, next_record};
 use crate::values_json::{canonical, told};
-use crate::walcast::Walcast;
+use crate::walcast::{Walcast, until};
 
 async fn listening(database: &Database) -> (Walcast, Socket) {
     let walcast = Walcast::serve(database, &[]).await;
@@ -46,6 +47,37 @@ async fn types_made_while_the_stream_runs_are_known_at_once() {
         assert_eq!(next_record(&mut socket).await, expected, "on {major}");
         assert!(walcast.stop().success());
     }
+}
+
+/// The log tells of a commit before any snapshot sees it.
+#[tokio::test]
+async fn types_of_a_commit_that_others_cannot_see_yet_are_waited_for() {
+    let cluster = cluster::own(&postgres_binaries::of_major(15), &[]);
+    let client = cluster::connect(&cluster.url("postgres")).await;
+    let walcast = Walcast::spawn(&cluster.url("postgres"), &[]);
+    walcast.wait_for_status("live").await;
+    let mut socket = Socket::connect(&walcast).await;
+    socket.joined("realtime:public", json!({"frames": "type"})).await;
+    held_commits::hold(&client).await;
+    let writer = cluster::connect(&cluster.url("postgres")).await;
+    let writing = tokio::spawn(async move {
+        writer
+            .batch_execute(
+                "begin; create domain amount as text[]; create table t (id int primary key, a amount); \
+                 insert into t values (1, array['x', null]); commit",
+            )
+            .await
+    });
+    held_commits::waiting(&client, 1).await;
+    let asked = "select count(*) from pg_stat_activity \
+                 where application_name = 'walcast-sql' and query like 'select pg_current_snapshot%'";
+    until("the type was asked for", async || {
+        client.query_one(asked, &[]).await.unwrap().get::<_, i64>(0) == 1
+    })
+    .await;
+    held_commits::release(&client).await;
+    assert_eq!(next_record(&mut socket).await, r#"{"id":1,"a":["x",null]}"#);
+    writing.await.unwrap().unwrap();
 }
 
 /// Altering a composite type does not make Postgres describe the tables that use it again.

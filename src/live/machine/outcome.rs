@@ -1,9 +1,9 @@
 //! What is known when a run has ended.
 
 use crate::graphql::read_set::ReadSet;
-use crate::live::snapshot::Snapshot;
 use crate::live::watching::Watching;
 use crate::lsn::Cursor;
+use crate::snapshot::Snapshot;
 
 /// What a run found out.
 #[derive(Debug)]
