@@ -4,7 +4,7 @@
 //! pure: no IO, no clock, no tokio. ARCHITECTURE.md holds the map and the invariants.
 //!
 //! - ground, words: [`lsn`], [`snapshot`], [`pgoutput`], [`change`]
-//! - first floor, decisions: [`topic`], [`channel`], [`graphql`], [`live`], [`access`]
+//! - first floor, decisions: [`topic`], [`channel`], [`history`], [`graphql`], [`live`], [`access`]
 //! - second floor, tasks: [`hub`], [`dispatch`], [`operations`], [`feeds`], [`readiness`]
 //! - edges, IO: [`postgres`], [`http`]
 //! - roof: [`server`], [`settings`], [`telemetry`], [`demo`]
@@ -15,6 +15,7 @@ pub mod channel;
 pub mod dispatch;
 pub mod feeds;
 pub mod graphql;
+pub mod history;
 pub mod hub;
 pub mod live;
 pub mod lsn;

@@ -53,6 +53,17 @@ impl Snapshot {
         self.whole(xid) < self.xmin
     }
 
+    /// Whether a transaction had got its id when this was taken.
+    #[must_use]
+    pub fn had_begun(&self, xid: u32) -> bool {
+        self.whole(xid) < self.xmax
+    }
+
+    /// Those that had begun and not ended: the lower halves of their ids.
+    pub fn open(&self) -> impl Iterator<Item = u32> {
+        self.open.iter().map(|xid| u32::try_from(xid & u64::from(u32::MAX)).unwrap_or_default())
+    }
+
     /// The transaction id with its epoch: the one that is nearest.
     fn whole(&self, xid: u32) -> u64 {
         let low = u32::try_from(self.xmax & u64::from(u32::MAX)).unwrap_or_default();
