@@ -4,36 +4,14 @@
 use std::collections::HashMap;
 
 use super::filter::equality_key;
+pub use super::pattern::Pattern;
+use super::pattern::{Known, known};
 use crate::change::wire::Telling;
-use crate::change::{Action, Change, Row};
-use crate::pgoutput::Column as Value;
+use crate::change::{Action, Change};
 
 /// A topic that somebody joined, as a small number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TopicId(pub u32);
-
-/// What a topic matches, after the catalog has been asked: the filter's value is an
-/// [`equality_key`].
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Pattern {
-    /// Every table.
-    All,
-    /// Every table of a schema.
-    Schema(Box<str>),
-    /// One table.
-    Table(Box<str>, Box<str>),
-    /// The rows of one table whose column has this key.
-    Equals {
-        /// Schema name.
-        schema: Box<str>,
-        /// Table name.
-        table: Box<str>,
-        /// Column name.
-        column: Box<str>,
-        /// The wanted value.
-        key: Box<[u8]>,
-    },
-}
 
 /// A topic that a change matches, and how the change is told to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -150,15 +128,6 @@ impl Index {
     }
 }
 
-/// The value of a column in one row, as far as the log tells.
-#[derive(Clone, Copy)]
-enum Known<'a> {
-    Value(&'a [u8]),
-    Null,
-    /// Not repeated by the log, or not part of the identity.
-    Unknown,
-}
-
 fn match_column(change: &Change, column: &str, keys: &TopicsByKey, hits: &mut Vec<Hit>) {
     let relation = &*change.relation;
     let Some((index, described)) = relation.columns.iter().enumerate().find(|(_, c)| *c.name == *column)
@@ -204,14 +173,6 @@ fn match_column(change: &Change, column: &str, keys: &TopicsByKey, hits: &mut Ve
             }
         }
         Action::Truncate => everyone(&mut tell),
-    }
-}
-
-fn known(row: &Row, index: usize) -> Known<'_> {
-    match row.columns().nth(index) {
-        Some(Value::Text(text) | Value::Binary(text)) => Known::Value(text),
-        Some(Value::Null) => Known::Null,
-        Some(Value::Unchanged) | None => Known::Unknown,
     }
 }
 

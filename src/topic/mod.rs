@@ -6,6 +6,7 @@
 
 pub mod filter;
 pub mod index;
+pub mod pattern;
 
 use thiserror::Error;
 

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::change::types::builtin;
-use crate::change::{Column, OldRow, Relation};
+use crate::change::{Column, OldRow, Relation, Row};
 use crate::lsn::Cursor;
 use crate::pgoutput::ReplicaIdentity;
 
@@ -218,13 +218,18 @@ proptest! {
         }
         for event in &events {
             let mut hits = Vec::new();
-            index.matches(&change(event), &mut hits);
+            let change = change(event);
+            index.matches(&change, &mut hits);
             let mut expected = Vec::new();
             for (topic, wanted) in &joined {
                 expected.extend(told(*wanted, event).map(|telling| Hit { topic: *topic, telling }));
             }
             hits.sort_unstable();
             prop_assert_eq!(&hits, &expected, "{:?}", event);
+            let alone = topics.iter().filter(|(_, topic)| joined.contains_key(topic)).filter_map(
+                |(pattern, topic)| pattern.tells(&change).map(|telling| Hit { topic: *topic, telling }),
+            );
+            prop_assert_eq!(alone.collect::<Vec<_>>(), expected, "{:?}", event);
         }
         for (pattern, topic) in &topics {
             index.remove(pattern, *topic);
