@@ -6,18 +6,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use smallvec::SmallVec;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
+use crate::change::Transaction;
 use crate::change::message::Content;
-use crate::change::value::Profile;
-use crate::change::wire::Telling;
-use crate::change::{Change, Transaction};
-use crate::channel::frame;
-use crate::channel::serializer::{Reference, Version, envelope};
+use crate::channel::encoding::{Payloads, frames};
+use crate::channel::lane::LaneSet;
 use crate::feeds::Feeds;
-use crate::hub::{Delivery, Hub, Lane, LaneSet};
+use crate::hub::{Delivery, Hub};
 use crate::lsn::{Cursor, Epoch, Lsn};
 use crate::readiness::Readiness;
 use crate::topic::index::Hit;
@@ -233,73 +229,6 @@ impl Dispatcher {
         }
         by_shard
     }
-}
-
-/// The payloads of one change, each written when it is first wanted.
-struct Payloads<'a> {
-    change: &'a Change,
-    commit_timestamp: &'a str,
-    plain: [Option<Bytes>; Profile::COUNT],
-    left: [Option<Bytes>; Profile::COUNT],
-}
-
-impl<'a> Payloads<'a> {
-    const fn new(change: &'a Change, commit_timestamp: &'a str) -> Self {
-        const NONE: Option<Bytes> = None;
-        Self { change, commit_timestamp, plain: [NONE; Profile::COUNT], left: [NONE; Profile::COUNT] }
-    }
-
-    fn get(&mut self, telling: Telling, profile: Profile) -> Bytes {
-        let written = match telling {
-            Telling::Plain => &mut self.plain,
-            Telling::LeftFilter => &mut self.left,
-        };
-        let write = || {
-            let mut out = Vec::with_capacity(1024);
-            self.change.write_payload(&mut out, self.commit_timestamp, telling, profile);
-            Bytes::from(out)
-        };
-        match written.get_mut(profile.index()) {
-            Some(slot) => slot.get_or_insert_with(write).clone(),
-            None => write(),
-        }
-    }
-}
-
-/// The frames of one change for one topic, for every lane that is wanted.
-fn frames(
-    payloads: &mut Payloads<'_>,
-    topic: &str,
-    telling: Telling,
-    wanted: LaneSet,
-) -> SmallVec<[(LaneSet, frame::Frame); 2]> {
-    let mut frames = SmallVec::new();
-    for version in Version::ALL {
-        for profile in Profile::ALL {
-            let (both, typed) =
-                (Lane { version, profile, star: true }, Lane { version, profile, star: false });
-            if !wanted.has(both) && !wanted.has(typed) {
-                continue;
-            }
-            let payload = payloads.get(telling, profile);
-            let null = Reference::null();
-            let around = |event| envelope(version, &null, &null, topic, event);
-            let event = around(payloads.change.event(telling));
-            if wanted.has(both) {
-                let star = around("*");
-                let envelopes = [(&*star.prefix, &*star.suffix), (&*event.prefix, &*event.suffix)];
-                let (pair, last) = frame::around(&payload, &envelopes);
-                frames.push((LaneSet::of(both), pair));
-                if wanted.has(typed) {
-                    frames.push((LaneSet::of(typed), last));
-                }
-            } else {
-                let (only, _) = frame::around(&payload, &[(&event.prefix, &event.suffix)]);
-                frames.push((LaneSet::of(typed), only));
-            }
-        }
-    }
-    frames
 }
 
 #[cfg(test)]

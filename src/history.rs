@@ -45,17 +45,6 @@ pub struct Fallen {
 #[error("a transaction that the snapshot does not contain is no longer in the window")]
 pub struct Hidden;
 
-/// Which changes are asked for.
-#[derive(Clone, Copy, Debug)]
-pub enum Of<'a> {
-    /// Those of every table.
-    All,
-    /// Those of every table of a schema.
-    Schema(&'a str),
-    /// Those of one table.
-    Table(&'a str, &'a str),
-}
-
 /// One held change: the piece of a transaction that it is in, and its place there.
 #[derive(Clone, Debug)]
 pub struct Held {
@@ -270,11 +259,12 @@ impl History {
         if cursor >= self.oldest { Ok(()) } else { Err(Fallen { oldest: self.oldest }) }
     }
 
-    /// The first changes behind `after`, at most `most` of them. The cost is that of what is returned, and two searches.
+    /// The first changes behind `after`, of one table or of all, at most `most` of them. The cost is that of what is
+    /// returned, and two searches.
     ///
     /// # Errors
     /// When changes behind it are no longer held.
-    pub fn behind(&self, after: Cursor, of: Of<'_>, most: usize) -> Result<Batch, Fallen> {
+    pub fn behind(&self, after: Cursor, table: Option<(&str, &str)>, most: usize) -> Result<Batch, Fallen> {
         self.covers(after)?;
         let mut changes = Vec::new();
         let mut complete = true;
@@ -290,7 +280,7 @@ impl History {
             changes.push(held);
             true
         };
-        if let Of::Table(schema, table) = of {
+        if let Some((schema, table)) = table {
             if let Some(places) = self.tables.get(schema).and_then(|tables| tables.get(table)) {
                 let begin = places.partition_point(|place| self.cursor(*place) <= Some(after));
                 for place in places.range(begin..) {
@@ -306,12 +296,8 @@ impl History {
                 .partition_point(|piece| piece.changes.last().is_none_or(|last| last.cursor <= after));
             'pieces: for transaction in self.pieces.range(piece..) {
                 let begin = transaction.changes.partition_point(|change| change.cursor <= after);
-                for (place, change) in transaction.changes.iter().enumerate().skip(begin) {
-                    let wanted = match of {
-                        Of::Schema(schema) => *change.relation.schema == *schema,
-                        Of::All | Of::Table(..) => true,
-                    };
-                    if wanted && !take(Held { transaction: Arc::clone(transaction), place }) {
+                for place in begin..transaction.changes.len() {
+                    if !take(Held { transaction: Arc::clone(transaction), place }) {
                         break 'pieces;
                     }
                 }

@@ -12,12 +12,12 @@ use tokio::sync::Notify;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-use super::lane::Lane;
 use super::outbox::{Outbox, Pauses};
 use super::port::Port;
 use super::shard::Shard;
 use super::{Rules, Seat};
 use crate::channel::frame::{self, Frame};
+use crate::channel::lane::Lane;
 use crate::channel::serializer::Version;
 use crate::channel::{ChannelId, Conversation, Effect};
 use crate::topic::index::TopicId;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use slab::Slab;
 
-use super::lane::{Lane, LaneSet};
+use crate::channel::lane::{Lane, LaneSet};
 use crate::lsn::{Cursor, Epoch};
 use crate::topic::index::{Hit, Index, Pattern, TopicId};
 

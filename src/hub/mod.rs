@@ -7,7 +7,6 @@
 
 mod connection;
 mod interest;
-mod lane;
 mod outbox;
 mod port;
 mod shard;
@@ -23,12 +22,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::change::value::Profile;
 use crate::channel::frame::Frame;
+use crate::channel::lane::LaneSet;
 use crate::channel::serializer::Version;
 use crate::channel::{Limits, Refusal};
 use crate::topic::Topic;
 use crate::topic::index::{Pattern, TopicId};
 pub use interest::{Interest, Table};
-pub use lane::{Lane, LaneSet};
 
 /// Bytes of frames on their way to one shard; when they are used up, the dispatcher waits.
 const SHARD_BYTES: usize = 4 * 1024 * 1024;

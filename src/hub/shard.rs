@@ -12,9 +12,9 @@ use tokio::task::LocalSet;
 use tokio::time::MissedTickBehavior;
 
 use super::connection::{Closing, Connection, Membership, State};
-use super::lane::Lane;
 use super::{Approval, Delivery, Interest, Newcomer, Question, Rules, Work};
 use crate::channel::frame::Frame;
+use crate::channel::lane::Lane;
 use crate::channel::{Admission, ChannelId, Refusal};
 use crate::topic::Topic;
 use crate::topic::index::TopicId;
