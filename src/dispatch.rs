@@ -4,9 +4,10 @@
 //! fills, and then the reader waits: Postgres keeps the log meanwhile.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use tokio::time::MissedTickBehavior;
 
 use crate::change::Transaction;
 use crate::change::message::Content;
@@ -20,6 +21,9 @@ use crate::topic::index::Hit;
 
 /// Bytes of rows and messages that may wait between the reader and the dispatcher.
 const QUEUE_BYTES: usize = 4 * 1024 * 1024;
+
+/// How often the replay window ages while nothing comes.
+const AGING: Duration = Duration::from_secs(1);
 
 /// What the reader hands over, in stream order.
 #[derive(Debug)]
@@ -78,17 +82,13 @@ impl Inlet {
     }
 }
 
-/// What may be acknowledged to Postgres: all that was dispatched, but for what is held back.
-#[must_use]
-pub fn acknowledged(dispatched: Lsn, hold_back: Option<Lsn>) -> Lsn {
-    hold_back.map_or(dispatched, |lsn| lsn.min(dispatched))
-}
-
 /// How far dispatch has come.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Progress {
     epoch: Option<Epoch>,
     dispatched: Lsn,
+    /// Everything from here on may be asked for again.
+    floor: Lsn,
 }
 
 impl Progress {
@@ -97,6 +97,13 @@ impl Progress {
     #[must_use]
     pub fn dispatched(&self, epoch: Epoch) -> Lsn {
         if self.epoch == Some(epoch) { self.dispatched } else { Lsn(0) }
+    }
+
+    /// What may be acknowledged to Postgres of `epoch`: all that was dispatched, but for what the replay window holds, so
+    /// that it can be read again after a crash.
+    #[must_use]
+    pub fn acknowledged(&self, epoch: Epoch) -> Lsn {
+        self.floor.min(self.dispatched(epoch))
     }
 }
 
@@ -108,6 +115,8 @@ pub struct Dispatcher {
     progress: watch::Sender<Progress>,
     readiness: watch::Sender<Readiness>,
     drain: Duration,
+    /// Whether the stream has been live in this process.
+    was_live: bool,
     hits: Vec<Hit>,
 }
 
@@ -128,33 +137,52 @@ impl Dispatcher {
         let (progress, progress_watch) = watch::channel(Progress::default());
         let (readiness, readiness_watch) = watch::channel(Readiness::starting());
         let inlet = Inlet { items, budget: Arc::new(Semaphore::new(QUEUE_BYTES)) };
-        let dispatcher = Self { items: queue, hub, feeds, progress, readiness, drain, hits: Vec::new() };
+        let dispatcher =
+            Self { items: queue, hub, feeds, progress, readiness, drain, was_live: false, hits: Vec::new() };
         (dispatcher, inlet, Watches { progress: progress_watch, readiness: readiness_watch })
     }
 
     /// Runs until every inlet is gone.
     pub async fn run(mut self) {
-        while let Some(item) = self.items.recv().await {
-            match item {
-                Item::Readiness(readiness) => {
-                    self.readiness.send_replace(readiness);
+        let mut aging = tokio::time::interval(AGING);
+        aging.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                item = self.items.recv() => match item {
+                    Some(item) => self.item(item).await,
+                    None => return,
+                },
+                _ = aging.tick() => self.reach(Lsn(0)),
+            }
+        }
+    }
+
+    async fn item(&mut self, item: Item) {
+        match item {
+            Item::Readiness(readiness) => {
+                self.was_live |= readiness.is_live();
+                self.readiness.send_replace(readiness);
+            }
+            Item::Begin(epoch, position) => self.begin(epoch, position),
+            Item::Transaction(transaction, permit) => {
+                let transaction = Arc::new(transaction);
+                self.hub.replay().history().push(Instant::now(), &transaction);
+                self.feed(&transaction);
+                let by_shard = self.route(&transaction);
+                self.hub.deliver(by_shard).await;
+                drop(permit);
+                if let Some(end) = transaction.end {
+                    self.reach(end);
                 }
-                Item::Begin(epoch, position) => self.begin(epoch, position),
-                Item::Transaction(transaction, permit) => {
-                    let transaction = Arc::new(transaction);
-                    self.feed(&transaction);
-                    let by_shard = self.route(&transaction);
-                    self.hub.deliver(by_shard).await;
-                    drop(permit);
-                    if let Some(end) = transaction.end {
-                        self.reach(end);
-                    }
-                }
-                Item::Idle(wal_end) => self.reach(wal_end),
-                Item::Finish(done) => {
-                    self.hub.drain(self.drain).await;
-                    let _ = done.send(());
-                }
+            }
+            Item::Idle(wal_end) => {
+                self.hub.interest().table().reach(wal_end);
+                self.reach(wal_end);
+            }
+            Item::Finish(done) => {
+                self.hub.drain(self.drain).await;
+                let _ = done.send(());
             }
         }
     }
@@ -163,7 +191,7 @@ impl Dispatcher {
     fn feed(&self, transaction: &Arc<Transaction>) {
         // A message outside of any transaction is no reason to look for rows.
         if transaction.xid != 0 {
-            self.feeds.transaction(transaction);
+            self.feeds.transaction(transaction, self.was_live);
         }
         // Whose work has to be seen before what it invalidates is fresh.
         let written = (transaction.xid != 0).then_some(transaction.xid);
@@ -174,6 +202,8 @@ impl Dispatcher {
                     tracing::debug!(%cursor, keys = keys.len(), "keys are invalidated");
                     self.feeds.invalidate(keys, written);
                 }
+                // What the window is made of when a process starts was told by the one before.
+                Content::Send(_) if !self.was_live => {}
                 Content::Send(sent) => {
                     tracing::debug!(%cursor, bytes = sent.payload.len(), "something is sent");
                     self.feeds.send(sent);
@@ -189,21 +219,32 @@ impl Dispatcher {
         let known = *self.progress.borrow();
         self.feeds.begin();
         self.hub.interest().table().begin(epoch, position);
-        if known.epoch.is_some() && (known.epoch != Some(epoch) || position.commit > known.dispatched) {
+        let gap = known.epoch != Some(epoch) || position.commit > known.dispatched;
+        if gap {
+            self.hub.replay().history().begin(epoch, position);
+        }
+        if known.epoch.is_some() && gap {
             let (from, to) = (known.dispatched, position.commit);
             tracing::warn!(%epoch, %from, %to, "changes may have been missed; every joined channel and subscription is told");
             self.hub.interrupt();
             self.feeds.interrupt();
         }
         let dispatched = known.dispatched(epoch).max(position.commit);
-        self.progress.send_replace(Progress { epoch: Some(epoch), dispatched });
+        let floor = self.hub.replay().history().floor();
+        self.progress.send_replace(Progress { epoch: Some(epoch), dispatched, floor });
     }
 
     /// Everything before `lsn` is dispatched.
     fn reach(&self, lsn: Lsn) {
+        let floor = {
+            let mut history = self.hub.replay().history();
+            history.reach(Instant::now(), lsn);
+            history.floor()
+        };
         self.progress.send_if_modified(|progress| {
-            let further = lsn > progress.dispatched;
+            let further = lsn > progress.dispatched || floor > progress.floor;
             progress.dispatched = lsn.max(progress.dispatched);
+            progress.floor = floor.max(progress.floor);
             further
         });
     }
@@ -228,17 +269,5 @@ impl Dispatcher {
             }
         }
         by_shard
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nothing_beyond_the_hold_back_is_acknowledged() {
-        assert_eq!(acknowledged(Lsn(10), None), Lsn(10));
-        assert_eq!(acknowledged(Lsn(10), Some(Lsn(7))), Lsn(7));
-        assert_eq!(acknowledged(Lsn(10), Some(Lsn(12))), Lsn(10));
     }
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use thiserror::Error;
 
 use crate::change::{Change, Relation, Transaction};
-use crate::lsn::{Cursor, Lsn};
+use crate::lsn::{Cursor, Epoch, Lsn, Since};
 use crate::snapshot::Snapshot;
 
 mod xids;
@@ -90,10 +90,28 @@ pub struct Extent {
     pub newest: Cursor,
 }
 
+/// Whether a client can go on from where it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resumption {
+    /// Every change behind this cursor is held.
+    Held(Cursor),
+    /// The cursor is of another history, or nobody said of which.
+    Epoch {
+        /// The oldest cursor from which one can go on.
+        oldest: Cursor,
+    },
+    /// The cursor lies before what is held.
+    Window {
+        /// The oldest cursor from which one can go on.
+        oldest: Cursor,
+    },
+}
+
 /// The window.
 #[derive(Debug)]
 pub struct History {
     bounds: Bounds,
+    epoch: Option<Epoch>,
     pieces: VecDeque<Arc<Transaction>>,
     /// The number of the first of `pieces`.
     first: u64,
@@ -120,6 +138,7 @@ impl History {
     pub fn new(bounds: Bounds) -> Self {
         Self {
             bounds,
+            epoch: None,
             pieces: VecDeque::new(),
             first: 0,
             tables: HashMap::new(),
@@ -139,11 +158,16 @@ impl History {
         self.bounds.bytes > 0
     }
 
-    /// The stream begins anew behind `position`, which has nothing to do with what was held.
-    pub fn restart(&mut self, position: Cursor) {
-        let bounds = self.bounds;
-        *self = Self { oldest: position, newest: position, floor: position.commit, ..Self::new(bounds) };
-        self.reached = position.commit;
+    /// The stream begins behind `position`, and nothing that was held before has to do with it.
+    pub fn begin(&mut self, epoch: Epoch, position: Cursor) {
+        *self = Self {
+            epoch: Some(epoch),
+            oldest: position,
+            newest: position,
+            reached: position.commit,
+            floor: position.commit,
+            ..Self::new(self.bounds)
+        };
     }
 
     /// Takes a transaction, or a piece of one.
@@ -160,13 +184,11 @@ impl History {
             let place = (number, u32::try_from(place).unwrap_or(u32::MAX));
             let Relation { schema, table, .. } = &*change.relation;
             // Names are copied only when they are new here.
-            let known = self.tables.get_mut(schema).and_then(|tables| tables.get_mut(table));
-            match known {
-                Some(places) => places.push_back(place),
-                None => {
-                    let tables = self.tables.entry(schema.clone()).or_default();
-                    tables.insert(table.clone(), VecDeque::from([place]));
-                }
+            if let Some(places) = self.tables.get_mut(schema).and_then(|tables| tables.get_mut(table)) {
+                places.push_back(place);
+            } else {
+                let tables = self.tables.entry(schema.clone()).or_default();
+                tables.insert(table.clone(), VecDeque::from([place]));
             }
         }
         self.bytes += transaction.bytes;
@@ -257,6 +279,19 @@ impl History {
     /// When it is not.
     pub fn covers(&self, cursor: Cursor) -> Result<(), Fallen> {
         if cursor >= self.oldest { Ok(()) } else { Err(Fallen { oldest: self.oldest }) }
+    }
+
+    /// Whether a client can go on from `since`.
+    #[must_use]
+    pub fn resume(&self, since: &Since) -> Resumption {
+        let oldest = self.oldest;
+        if since.epoch.is_none() || since.epoch != self.epoch {
+            return Resumption::Epoch { oldest };
+        }
+        match self.covers(since.cursor) {
+            Ok(()) => Resumption::Held(since.cursor),
+            Err(Fallen { oldest }) => Resumption::Window { oldest },
+        }
     }
 
     /// The first changes behind `after`, of one table or of all, at most `most` of them. The cost is that of what is

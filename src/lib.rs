@@ -5,7 +5,7 @@
 //!
 //! - ground, words: [`lsn`], [`snapshot`], [`pgoutput`], [`change`]
 //! - first floor, decisions: [`topic`], [`channel`], [`history`], [`graphql`], [`live`], [`access`]
-//! - second floor, tasks: [`hub`], [`dispatch`], [`operations`], [`feeds`], [`readiness`]
+//! - second floor, tasks: [`hub`], [`dispatch`], [`operations`], [`feeds`], [`replay`], [`readiness`]
 //! - edges, IO: [`postgres`], [`http`]
 //! - roof: [`server`], [`settings`], [`telemetry`], [`demo`]
 
@@ -22,6 +22,7 @@ pub mod lsn;
 pub mod operations;
 pub mod pgoutput;
 pub mod readiness;
+pub mod replay;
 pub mod snapshot;
 pub mod topic;
 

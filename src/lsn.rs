@@ -131,6 +131,27 @@ impl FromStr for Epoch {
     }
 }
 
+/// From where a client wants to go on: `CURSOR`, or `EPOCH.CURSOR` where one token must do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Since {
+    /// The last change that it has seen, or a position that it was told.
+    pub cursor: Cursor,
+    /// The history that the cursor is of; without it the cursor means nothing.
+    pub epoch: Option<Epoch>,
+}
+
+impl FromStr for Since {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let (epoch, cursor) = match text.split_once('.') {
+            Some((epoch, cursor)) => (Some(epoch.parse()?), cursor),
+            None => (None, text),
+        };
+        Ok(Self { cursor: cursor.parse()?, epoch })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -169,5 +190,11 @@ mod tests {
         let epoch = Epoch { system: 7_312_345_678_901_234_567, timeline: 3 };
         assert_eq!(epoch.to_string().parse(), Ok(epoch));
         assert!("7-".parse::<Epoch>().is_err());
+        let cursor = Cursor { commit: Lsn(0x10), change: Lsn(0xF), index: 2 };
+        assert_eq!(format!("{epoch}.{cursor}").parse(), Ok(Since { cursor, epoch: Some(epoch) }));
+        assert_eq!(cursor.to_string().parse(), Ok(Since { cursor, epoch: None }));
+        for bad in ["", ".", "7-1.", ".10-F-2", "7-1.10-F", "10-F-2.7-1"] {
+            assert!(bad.parse::<Since>().is_err(), "{bad}");
+        }
     }
 }

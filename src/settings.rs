@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::access::OriginRule;
 use crate::access::origin::List;
 use crate::change::value::Profile;
+use crate::history::Bounds;
 
 mod database;
 mod graphql;
@@ -59,6 +60,8 @@ pub struct Settings {
     pub admin: Admin,
     /// Bounds on what one client, or all together, may ask for.
     pub limits: Limits,
+    /// What is kept for clients that come back.
+    pub window: Bounds,
     /// How much may wait for a slow client, and how long.
     pub outbox: Outbox,
     /// What is logged.
@@ -244,6 +247,11 @@ impl Settings {
             idle: reading.seconds(&table::IDLE),
             row_bytes: reading.usize(&table::ROW_BYTES),
         };
+        let window = Bounds {
+            bytes: reading.usize(&table::WINDOW_BYTES),
+            age: reading.seconds(&table::WINDOW_AGE),
+            wal_bytes: reading.usize(&table::WINDOW_WAL) as u64,
+        };
         let outbox = Outbox {
             bytes: reading.usize(&table::OUTBOX_BYTES),
             pause: reading.milliseconds(&table::PAUSE),
@@ -255,7 +263,20 @@ impl Settings {
         };
         let log = Log { format, filter: reading.text(&table::LOG_FILTER) };
         let shutdown = Shutdown { drain: reading.seconds(&table::DRAIN) };
-        Self { database, listen, replication, auth, channels, graphql, admin, limits, outbox, log, shutdown }
+        Self {
+            database,
+            listen,
+            replication,
+            auth,
+            channels,
+            graphql,
+            admin,
+            limits,
+            window,
+            outbox,
+            log,
+            shutdown,
+        }
     }
 }
 

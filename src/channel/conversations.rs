@@ -57,17 +57,27 @@ impl Script {
             }
             ">" => self.conversation().text(rest, now),
             "binary" => self.conversation().binary(),
+            "crash" => self.conversation().crash(id()).into_iter().collect(),
             "interrupt" => self.conversation().interrupt(),
             "wait" => {
                 self.now += Duration::from_millis(rest.parse().expect("milliseconds"));
                 Vec::new()
             }
             "admit" => {
-                let warnings: Vec<String> =
-                    rest.split_once(' ').map(|(_, text)| text.to_owned()).into_iter().collect();
+                let text = rest.split_once(' ').map_or("", |(_, text)| text);
+                let oldest = Cursor { commit: Lsn(0x1000), change: Lsn(0), index: 0 };
+                let resumption = match text {
+                    "resumed" => Some(Resumption::Held(oldest)),
+                    "other epoch" => Some(Resumption::Epoch { oldest }),
+                    "fallen out" => Some(Resumption::Window { oldest }),
+                    _ => None,
+                };
+                let warns = resumption.is_none() && !text.is_empty();
+                let warnings: Vec<String> = warns.then(|| text.to_owned()).into_iter().collect();
                 let admission = Admission {
                     position: Cursor { commit: Lsn(0x1A2B), change: Lsn(0x1A00), index: 3 },
                     epoch: Epoch { system: 0xABC, timeline: 1 },
+                    resumption,
                     warnings: warnings.into(),
                 };
                 self.conversation().admitted(id(), &admission).into_iter().collect()
@@ -90,7 +100,11 @@ fn render(effect: &Effect) -> String {
         }
         Effect::Join { channel, spelled, options, .. } => {
             let frames = if options.star { "both" } else { "type" };
-            format!("join {} {spelled} {:?} {frames}", channel.0, options.profile)
+            let since = options.since.map_or(String::new(), |since| {
+                let epoch = since.epoch.map_or("none".into(), |epoch| epoch.to_string());
+                format!(" since {} of {epoch}", since.cursor)
+            });
+            format!("join {} {spelled} {:?} {frames}{since}", channel.0, options.profile)
         }
         Effect::Leave { channel } => format!("leave {}", channel.0),
     }
@@ -167,7 +181,7 @@ proptest::proptest! {
                 _ => {
                     let Some((channel, _)) = asked.pop() else { continue };
                     let epoch = Epoch { system: 1, timeline: 1 };
-                    let admission = Admission { position: Cursor::default(), epoch, warnings: [].into() };
+                    let admission = Admission { position: Cursor::default(), epoch, resumption: None, warnings: [].into() };
                     let awaited = conversation.awaits(channel);
                     let effect = if accept {
                         conversation.admitted(channel, &admission)

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::change::value::{Profile, write_string};
+use crate::history::Resumption;
 use crate::lsn::{Cursor, Epoch};
 use crate::topic::Topic;
 pub use options::JoinOptions;
@@ -67,8 +68,42 @@ pub struct Admission {
     pub position: Cursor,
     /// The history that the position belongs to.
     pub epoch: Epoch,
+    /// Whether the client can go on from where it was, if it asked.
+    pub resumption: Option<Resumption>,
     /// What cannot be told on this topic, and the statement that would mend it.
     pub warnings: Arc<[String]>,
+}
+
+impl Admission {
+    /// The response of the join's reply: one JSON object.
+    #[must_use]
+    pub fn response(&self) -> Vec<u8> {
+        let mut response =
+            format!("{{\"position\":\"{}\",\"epoch\":\"{}\"", self.position, self.epoch).into_bytes();
+        let resumed = match self.resumption {
+            None => String::new(),
+            Some(Resumption::Held(_)) => ",\"resumed\":true".into(),
+            Some(Resumption::Epoch { oldest }) => {
+                format!(",\"resumed\":false,\"reason\":\"epoch\",\"oldest\":\"{oldest}\"")
+            }
+            Some(Resumption::Window { oldest }) => {
+                format!(",\"resumed\":false,\"reason\":\"window\",\"oldest\":\"{oldest}\"")
+            }
+        };
+        response.extend_from_slice(resumed.as_bytes());
+        if !self.warnings.is_empty() {
+            response.extend_from_slice(b",\"warnings\":[");
+            for (index, warning) in self.warnings.iter().enumerate() {
+                if index > 0 {
+                    response.push(b',');
+                }
+                write_string(&mut response, warning.as_bytes());
+            }
+            response.push(b']');
+        }
+        response.push(b'}');
+        response
+    }
 }
 
 #[derive(Debug)]
@@ -213,26 +248,18 @@ impl Conversation {
         self.channels.iter().any(|known| known.id == channel && known.joining.is_some())
     }
 
+    /// Whether the channel is joined.
+    #[must_use]
+    pub fn has_joined(&self, channel: ChannelId) -> bool {
+        self.channels.iter().any(|known| known.id == channel && known.joining.is_none())
+    }
+
     /// The topic may be joined, and the member is registered.
     pub fn admitted(&mut self, channel: ChannelId, admission: &Admission) -> Option<Effect> {
         let known = self.channels.iter_mut().find(|known| known.id == channel)?;
         let reference = known.joining.take()?;
         let (join_ref, topic) = (known.join_ref.clone(), Arc::clone(&known.topic));
-        let mut response =
-            format!("{{\"position\":\"{}\",\"epoch\":\"{}\"", admission.position, admission.epoch)
-                .into_bytes();
-        if !admission.warnings.is_empty() {
-            response.extend_from_slice(b",\"warnings\":[");
-            for (index, warning) in admission.warnings.iter().enumerate() {
-                if index > 0 {
-                    response.push(b',');
-                }
-                write_string(&mut response, warning.as_bytes());
-            }
-            response.push(b']');
-        }
-        response.push(b'}');
-        Some(self.reply_ok(&join_ref, &reference, &topic, &response))
+        Some(self.reply_ok(&join_ref, &reference, &topic, &admission.response()))
     }
 
     /// The topic may not be joined.
@@ -255,6 +282,13 @@ impl Conversation {
             effects.push(self.push(&channel.join_ref, &channel.join_ref, &channel.topic, "phx_error", b"{}"));
         }
         effects
+    }
+
+    /// One channel cannot be told everything: its client is told that it crashed, and joins again.
+    pub fn crash(&mut self, channel: ChannelId) -> Option<Effect> {
+        let at = self.channels.iter().position(|known| known.id == channel)?;
+        let channel = self.channels.swap_remove(at);
+        Some(self.push(&channel.join_ref, &channel.join_ref, &channel.topic, "phx_error", b"{}"))
     }
 
     fn unmatched(&self, frame: &Incoming<'_>) -> Effect {

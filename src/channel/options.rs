@@ -2,9 +2,11 @@
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::Value;
 
 use super::Refusal;
 use crate::change::value::Profile;
+use crate::lsn::Since;
 
 /// What a join asked for beside its topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,16 +15,19 @@ pub struct JoinOptions {
     pub profile: Profile,
     /// Whether each change is also sent as the event `*`, which clients of the first generation listen to.
     pub star: bool,
+    /// From where the client wants to go on.
+    pub since: Option<Since>,
 }
 
 /// The keys that mean something; tokens are taken and ignored while every channel is open to all.
 #[derive(Deserialize)]
 struct Payload {
     config: Option<IgnoredAny>,
-    since: Option<IgnoredAny>,
+    since: Option<Value>,
+    epoch: Option<Value>,
     snapshot: Option<IgnoredAny>,
-    profile: Option<serde_json::Value>,
-    frames: Option<serde_json::Value>,
+    profile: Option<Value>,
+    frames: Option<Value>,
 }
 
 impl JoinOptions {
@@ -34,11 +39,9 @@ impl JoinOptions {
         let payload = if payload == "null" { "{}" } else { payload };
         let payload: Payload = serde_json::from_str(payload)
             .map_err(|_| Refusal::Option("the payload of phx_join is an object"))?;
-        for (present, name) in [
-            (payload.config.is_some(), "config"),
-            (payload.since.is_some(), "since"),
-            (payload.snapshot.is_some(), "snapshot"),
-        ] {
+        for (present, name) in
+            [(payload.config.is_some(), "config"), (payload.snapshot.is_some(), "snapshot")]
+        {
             if present {
                 return Err(Refusal::OptionUnsupported(name));
             }
@@ -55,6 +58,19 @@ impl JoinOptions {
             Some(Some("type")) => false,
             Some(_) => return Err(Refusal::Option("frames is \"both\" or \"type\"")),
         };
-        Ok(Self { profile, star })
+        let since = since(payload.since.as_ref(), payload.epoch.as_ref())?;
+        Ok(Self { profile, star, since })
     }
+}
+
+/// A cursor with its epoch: in one token, or beside each other. An epoch that cannot be read is another one.
+fn since(since: Option<&Value>, epoch: Option<&Value>) -> Result<Option<Since>, Refusal> {
+    let Some(since) = since else { return Ok(None) };
+    let since = since.as_str().and_then(|token| token.parse::<Since>().ok());
+    let mut since = since
+        .ok_or(Refusal::Option("since is a cursor, as changes and join replies carry it, or EPOCH.CURSOR"))?;
+    if let Some(epoch) = epoch {
+        since.epoch = epoch.as_str().and_then(|token| token.parse().ok());
+    }
+    Ok(Some(since))
 }

@@ -36,12 +36,13 @@ impl Feeds {
         }
     }
 
-    /// A transaction was decoded, or a piece of one.
-    pub fn transaction(&self, transaction: &Arc<Transaction>) {
+    /// A transaction was decoded, or a piece of one. What is no `news` was told by an earlier process: it
+    /// concerns live queries only, whose snapshot may not contain it.
+    pub fn transaction(&self, transaction: &Arc<Transaction>, news: bool) {
         if let Some(live) = &self.live {
             live.transaction(transaction);
         }
-        if let Some(subscriptions) = &self.subscriptions {
+        if let Some(subscriptions) = self.subscriptions.as_ref().filter(|_| news) {
             subscriptions.transaction(transaction);
         }
     }

@@ -14,7 +14,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::outbox::{Outbox, Pauses};
 use super::port::Port;
-use super::shard::Shard;
+use super::shard::{Join, Shard};
 use super::{Rules, Seat};
 use crate::channel::frame::{self, Frame};
 use crate::channel::lane::Lane;
@@ -235,7 +235,7 @@ impl Connection {
                         profile: options.profile,
                         star: options.star,
                     };
-                    shard.ask(self, channel, spelled, topic, lane);
+                    shard.ask(self, Join { channel, spelled, lane, since: options.since }, topic);
                 }
             }
         }
@@ -282,6 +282,21 @@ impl Connection {
         }
         if flushed.written > 0 {
             self.room.notify_one();
+        }
+    }
+
+    /// Waits until no more than `low` bytes wait for the socket; `false` when it is closed.
+    pub(super) async fn drained(&self, low: usize) -> bool {
+        loop {
+            self.flush();
+            if !self.is_open() {
+                return false;
+            }
+            if self.state.borrow().outbox.bytes() <= low {
+                return true;
+            }
+            // A socket that is closed meanwhile may never become writable.
+            let _ = tokio::time::timeout(SWALLOW, self.stream.writable()).await;
         }
     }
 

@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use slab::Slab;
+use tokio::sync::watch;
 
 use crate::channel::lane::{Lane, LaneSet};
-use crate::lsn::{Cursor, Epoch};
+use crate::lsn::{Cursor, Epoch, Lsn};
 use crate::topic::index::{Hit, Index, Pattern, TopicId};
 
 use crate::change::Change;
@@ -38,7 +39,10 @@ pub struct Table {
 struct Entry {
     spelled: Arc<str>,
     pattern: Pattern,
+    /// Members of all shards, and listeners.
     members: usize,
+    /// Told the number of each change that matches, once somebody has listened.
+    listened: Option<watch::Sender<u64>>,
     /// Members by shard, then by lane.
     counts: Box<[[u32; Lane::COUNT]]>,
     /// The lanes with members, by shard.
@@ -87,34 +91,66 @@ impl Interest {
         lane: Lane,
     ) -> Result<Registration, TopicFull> {
         let table = &mut *self.table();
-        let topic = table.topic(spelled, pattern, self.shards);
-        let Some(entry) = table.topics.get_mut(topic.0 as usize) else {
-            return Err(TopicFull { limit: self.members_per_topic });
-        };
-        if entry.members >= self.members_per_topic {
-            return Err(TopicFull { limit: self.members_per_topic });
-        }
-        entry.members += 1;
-        entry.count(shard, lane, |count| count.saturating_add(1));
-        Ok(Registration { topic, after: table.sequence, position: table.position, epoch: table.epoch })
+        let topic = table.add(spelled, pattern, self.shards, self.members_per_topic)?;
+        Ok(table.register(topic, shard, lane))
     }
 
     /// Takes a member back.
     pub(super) fn leave(&self, topic: TopicId, shard: usize, lane: Lane) {
         let table = &mut *self.table();
-        let Some(entry) = table.topics.get_mut(topic.0 as usize) else { return };
-        entry.members = entry.members.saturating_sub(1);
-        entry.count(shard, lane, |count| count.saturating_sub(1));
-        if entry.members == 0 {
-            let entry = table.topics.remove(topic.0 as usize);
-            table.index.remove(&entry.pattern, topic);
-            if let Some(ids) = table.spelled.get_mut(&entry.spelled) {
-                ids.retain(|id| *id != topic);
-                if ids.is_empty() {
-                    table.spelled.remove(&entry.spelled);
-                }
-            }
+        if let Some(entry) = table.topics.get_mut(topic.0 as usize) {
+            entry.count(shard, lane, |count| count.saturating_sub(1));
         }
+        table.remove(topic);
+    }
+
+    /// Counts as a member of a topic whom nothing is sent: who reads at its own pace, from the replay window.
+    ///
+    /// # Errors
+    /// When the topic is full.
+    pub(super) fn listen(
+        self: &Arc<Self>,
+        spelled: &Arc<str>,
+        pattern: &Pattern,
+    ) -> Result<Listening, TopicFull> {
+        let table = &mut *self.table();
+        let topic = table.add(spelled, pattern, self.shards, self.members_per_topic)?;
+        let sequence = table.sequence;
+        let told = table
+            .topics
+            .get_mut(topic.0 as usize)
+            .map(|entry| entry.listened.get_or_insert_with(|| watch::channel(sequence).0).subscribe());
+        let told = told.unwrap_or_else(|| watch::channel(sequence).1);
+        Ok(Listening { interest: Arc::clone(self), topic, told })
+    }
+}
+
+/// A topic that somebody listens to, until this is dropped.
+#[derive(Debug)]
+pub struct Listening {
+    interest: Arc<Interest>,
+    topic: TopicId,
+    told: watch::Receiver<u64>,
+}
+
+impl Listening {
+    /// Waits until a change that the topic matches has been routed since the last call.
+    pub async fn changed(&mut self) {
+        if self.told.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// The last change routed, and its epoch.
+    #[must_use]
+    pub fn position(&self) -> (Cursor, Option<Epoch>) {
+        self.interest.table().position()
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.interest.table().remove(self.topic);
     }
 }
 
@@ -132,6 +168,7 @@ impl Table {
             spelled: Arc::clone(spelled),
             pattern: pattern.clone(),
             members: 0,
+            listened: None,
             counts: vec![[0; Lane::COUNT]; shards].into(),
             lanes: vec![LaneSet::default(); shards].into(),
         });
@@ -141,12 +178,68 @@ impl Table {
         id
     }
 
+    /// One more member of a topic.
+    fn add(
+        &mut self,
+        spelled: &Arc<str>,
+        pattern: &Pattern,
+        shards: usize,
+        limit: usize,
+    ) -> Result<TopicId, TopicFull> {
+        let topic = self.topic(spelled, pattern, shards);
+        match self.topics.get_mut(topic.0 as usize) {
+            Some(entry) if entry.members < limit => {
+                entry.members += 1;
+                Ok(topic)
+            }
+            _ => Err(TopicFull { limit }),
+        }
+    }
+
+    /// Counts one member as of this shard and lane: it gets every change from now on.
+    fn register(&mut self, topic: TopicId, shard: usize, lane: Lane) -> Registration {
+        if let Some(entry) = self.topics.get_mut(topic.0 as usize) {
+            entry.count(shard, lane, |count| count.saturating_add(1));
+        }
+        Registration { topic, after: self.sequence, position: self.position, epoch: self.epoch }
+    }
+
+    /// A listener becomes a member: it has been told everything up to the position.
+    pub(super) fn promote(&mut self, listening: &Listening, shard: usize, lane: Lane) -> Registration {
+        if let Some(entry) = self.topics.get_mut(listening.topic.0 as usize) {
+            entry.members += 1;
+        }
+        self.register(listening.topic, shard, lane)
+    }
+
+    /// One member of a topic less.
+    fn remove(&mut self, topic: TopicId) {
+        let Some(entry) = self.topics.get_mut(topic.0 as usize) else { return };
+        entry.members = entry.members.saturating_sub(1);
+        if entry.members > 0 {
+            return;
+        }
+        let entry = self.topics.remove(topic.0 as usize);
+        self.index.remove(&entry.pattern, topic);
+        if let Some(ids) = self.spelled.get_mut(&entry.spelled) {
+            ids.retain(|id| *id != topic);
+            if ids.is_empty() {
+                self.spelled.remove(&entry.spelled);
+            }
+        }
+    }
+
     /// Routes one change: appends the topics it matches, and makes its cursor the position of all who
     /// join from now on. Returns the number of the change.
     pub fn route(&mut self, change: &Change, hits: &mut Vec<Hit>) -> u64 {
         self.sequence += 1;
         self.position = change.cursor;
         self.index.matches(change, hits);
+        for hit in hits.iter() {
+            if let Some(Some(listened)) = self.topics.get(hit.topic.0 as usize).map(|entry| &entry.listened) {
+                listened.send_replace(self.sequence);
+            }
+        }
         self.sequence
     }
 
@@ -160,6 +253,11 @@ impl Table {
     #[must_use]
     pub const fn position(&self) -> (Cursor, Option<Epoch>) {
         (self.position, self.epoch)
+    }
+
+    /// Nothing that concerns anybody lies before `lsn`.
+    pub fn reach(&mut self, lsn: Lsn) {
+        self.position = self.position.max(Cursor::before(lsn));
     }
 
     /// The stream begins, or goes on, in `epoch` at `position`.

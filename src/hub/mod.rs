@@ -5,6 +5,7 @@
 //! attaches sockets to it, the dispatcher asks [`Interest`] and hands over [`Delivery`]s, and the server
 //! drains it.
 
+mod catch_up;
 mod connection;
 mod interest;
 mod outbox;
@@ -25,9 +26,10 @@ use crate::channel::frame::Frame;
 use crate::channel::lane::LaneSet;
 use crate::channel::serializer::Version;
 use crate::channel::{Limits, Refusal};
+use crate::replay::Replay;
 use crate::topic::Topic;
 use crate::topic::index::{Pattern, TopicId};
-pub use interest::{Interest, Table};
+pub use interest::{Interest, Listening, Table};
 
 /// Bytes of frames on their way to one shard; when they are used up, the dispatcher waits.
 const SHARD_BYTES: usize = 4 * 1024 * 1024;
@@ -98,10 +100,29 @@ impl Drop for Seat {
 #[derive(Clone, Debug)]
 pub struct Hub {
     shards: Arc<[ShardHandle]>,
-    interest: Arc<Interest>,
+    surroundings: Surroundings,
     seated: Arc<AtomicUsize>,
     next: Arc<AtomicUsize>,
     sockets: usize,
+}
+
+/// What every shard asks.
+#[derive(Clone, Debug)]
+struct Surroundings {
+    interest: Arc<Interest>,
+    replay: Replay,
+    gate: mpsc::Sender<Question>,
+}
+
+impl Surroundings {
+    async fn ask(&self, topic: Topic) -> Result<Approval, Refusal> {
+        let (answer, wait) = oneshot::channel();
+        let stopping = Refusal::Unavailable("the server is stopping");
+        match self.gate.send(Question { topic, answer }).await {
+            Ok(()) => wait.await.unwrap_or(Err(stopping)),
+            Err(_) => Err(stopping),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -140,17 +161,24 @@ impl Hub {
     ///
     /// # Errors
     /// When a thread or its runtime cannot be started.
-    pub fn start(shards: usize, rules: Rules, gate: &mpsc::Sender<Question>) -> std::io::Result<Self> {
+    pub fn start(
+        shards: usize,
+        rules: Rules,
+        replay: &Replay,
+        gate: &mpsc::Sender<Question>,
+    ) -> std::io::Result<Self> {
         let interest = Arc::new(Interest::new(shards, rules.members_per_topic));
         let handles = (0..shards).map(|id| {
             let (attach, newcomers) = mpsc::unbounded_channel();
             let (work, orders) = mpsc::unbounded_channel();
-            shard::start(id, rules, Arc::clone(&interest), gate.clone(), newcomers, orders)?;
+            let surroundings =
+                Surroundings { interest: Arc::clone(&interest), replay: replay.clone(), gate: gate.clone() };
+            shard::start(id, rules, surroundings, newcomers, orders)?;
             Ok(ShardHandle { attach, work, budget: Arc::new(Semaphore::new(SHARD_BYTES)) })
         });
         Ok(Self {
             shards: handles.collect::<std::io::Result<_>>()?,
-            interest,
+            surroundings: Surroundings { interest, replay: replay.clone(), gate: gate.clone() },
             seated: Arc::default(),
             next: Arc::default(),
             sockets: rules.sockets,
@@ -160,7 +188,31 @@ impl Hub {
     /// The interest of all members.
     #[must_use]
     pub fn interest(&self) -> &Interest {
-        &self.interest
+        &self.surroundings.interest
+    }
+
+    /// The replay window.
+    #[must_use]
+    pub const fn replay(&self) -> &Replay {
+        &self.surroundings.replay
+    }
+
+    /// Whether a topic may be joined.
+    ///
+    /// # Errors
+    /// When it may not, or the server stops.
+    pub async fn ask(&self, topic: Topic) -> Result<Approval, Refusal> {
+        self.surroundings.ask(topic).await
+    }
+
+    /// Listens to a topic that may be joined, which is called `spelled`: whoever does reads the replay window at its own
+    /// pace.
+    ///
+    /// # Errors
+    /// When the topic is full.
+    pub fn listen(&self, spelled: &Arc<str>, pattern: &Pattern) -> Result<Listening, Refusal> {
+        let listening = self.surroundings.interest.listen(spelled, pattern);
+        listening.map_err(|full| Refusal::TooManyMembers { limit: full.limit })
     }
 
     /// How many shards there are.

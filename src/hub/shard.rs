@@ -11,11 +11,15 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::LocalSet;
 use tokio::time::MissedTickBehavior;
 
+use super::catch_up::Behind;
 use super::connection::{Closing, Connection, Membership, State};
-use super::{Approval, Delivery, Interest, Newcomer, Question, Rules, Work};
+use super::interest::Registration;
+use super::{Approval, Delivery, Newcomer, Rules, Surroundings, Work};
 use crate::channel::frame::Frame;
 use crate::channel::lane::Lane;
 use crate::channel::{Admission, ChannelId, Refusal};
+use crate::history::Resumption;
+use crate::lsn::Since;
 use crate::topic::Topic;
 use crate::topic::index::TopicId;
 
@@ -26,15 +30,23 @@ const SCRATCH_BYTES: usize = 64 * 1024;
 const SLOW_CLOSE: Duration = Duration::from_secs(2);
 
 pub(super) struct Shard {
-    id: usize,
+    pub(super) id: usize,
     pub(super) rules: Rules,
     pub(super) scratch: RefCell<Box<[u8]>>,
-    interest: Arc<Interest>,
-    gate: mpsc::Sender<Question>,
+    pub(super) surroundings: Surroundings,
     connections: RefCell<Slab<Rc<Connection>>>,
     members: RefCell<HashMap<TopicId, Slab<Member>>>,
     /// Wakes the drain when the last socket is gone.
     emptied: Notify,
+}
+
+/// What a channel asked for.
+pub(super) struct Join {
+    pub(super) channel: ChannelId,
+    /// The topic, as the client spells it.
+    pub(super) spelled: Arc<str>,
+    pub(super) lane: Lane,
+    pub(super) since: Option<Since>,
 }
 
 struct Member {
@@ -47,8 +59,7 @@ struct Member {
 pub(super) fn start(
     id: usize,
     rules: Rules,
-    interest: Arc<Interest>,
-    gate: mpsc::Sender<Question>,
+    surroundings: Surroundings,
     newcomers: mpsc::UnboundedReceiver<Newcomer>,
     work: mpsc::UnboundedReceiver<Work>,
 ) -> std::io::Result<()> {
@@ -58,8 +69,7 @@ pub(super) fn start(
             id,
             rules,
             scratch: RefCell::new(vec![0; SCRATCH_BYTES].into()),
-            interest,
-            gate,
+            surroundings,
             connections: RefCell::default(),
             members: RefCell::default(),
             emptied: Notify::new(),
@@ -130,47 +140,47 @@ impl Shard {
     }
 
     /// Asks the gate whether a topic may be joined, and answers the conversation when it knows.
-    pub(super) fn ask(
-        self: &Rc<Self>,
-        connection: &Rc<Connection>,
-        channel: ChannelId,
-        spelled: Arc<str>,
-        topic: Topic,
-        lane: Lane,
-    ) {
+    pub(super) fn ask(self: &Rc<Self>, connection: &Rc<Connection>, join: Join, topic: Topic) {
         let (shard, connection) = (Rc::clone(self), Rc::clone(connection));
         tokio::task::spawn_local(async move {
-            let (answer, wait) = oneshot::channel();
-            let stopping = Refusal::Unavailable("the server is stopping");
-            let verdict = match shard.gate.send(Question { topic, answer }).await {
-                Ok(()) => wait.await.unwrap_or(Err(stopping)),
-                Err(_) => Err(stopping),
-            };
-            shard.answer(&connection, channel, &spelled, lane, verdict);
+            let verdict = shard.surroundings.ask(topic).await;
+            let behind = shard.answer(&connection, &join, verdict);
             connection.flush();
+            if let Some(behind) = behind {
+                shard.catch_up(&connection, &join, behind).await;
+            }
         });
     }
 
+    /// Answers a join. Whoever resumes is no member yet: it has to be told first what it missed.
     fn answer(
         &self,
         connection: &Rc<Connection>,
-        channel: ChannelId,
-        spelled: &Arc<str>,
-        lane: Lane,
+        join: &Join,
         verdict: Result<Approval, Refusal>,
-    ) {
+    ) -> Option<Behind> {
         let open = connection.is_open();
         let state = &mut *connection.state.borrow_mut();
-        if !open || !state.conversation.awaits(channel) {
-            return;
+        if !open || !state.conversation.awaits(join.channel) {
+            return None;
         }
-        let admission =
-            verdict.and_then(|approval| self.enrol(connection, state, channel, spelled, lane, approval));
+        let mut behind = None;
+        let admission = verdict.and_then(|approval| {
+            let resumption = join.since.map(|since| self.surroundings.replay.history().resume(&since));
+            if let Some(Resumption::Held(cursor)) = resumption {
+                let (begun, admission) = self.begin(join, approval, cursor)?;
+                behind = Some(begun);
+                return Ok(admission);
+            }
+            let admission = self.enrol(connection, state, join, &approval)?;
+            Ok(Admission { resumption, ..admission })
+        });
         let effect = match admission {
-            Ok(admission) => state.conversation.admitted(channel, &admission),
-            Err(refusal) => state.conversation.refused(channel, &refusal),
+            Ok(admission) => state.conversation.admitted(join.channel, &admission),
+            Err(refusal) => state.conversation.refused(join.channel, &refusal),
         };
         Connection::say(state, effect);
+        behind
     }
 
     /// Makes the channel a member: changes after the position it is told will reach it.
@@ -178,24 +188,35 @@ impl Shard {
         &self,
         connection: &Rc<Connection>,
         state: &mut State,
-        channel: ChannelId,
-        spelled: &Arc<str>,
-        lane: Lane,
-        approval: Approval,
+        join: &Join,
+        approval: &Approval,
     ) -> Result<Admission, Refusal> {
-        let registration = self
-            .interest
-            .join(spelled, &approval.pattern, self.id, lane)
+        let interest = &self.surroundings.interest;
+        let registration = interest
+            .join(&join.spelled, &approval.pattern, self.id, join.lane)
             .map_err(|full| Refusal::TooManyMembers { limit: full.limit })?;
-        let topic = registration.topic;
         let Some(epoch) = registration.epoch else {
-            self.interest.leave(topic, self.id, lane);
+            interest.leave(registration.topic, self.id, join.lane);
             return Err(Refusal::Unavailable("it never was"));
         };
-        let member = Member { connection: Rc::clone(connection), lane, after: registration.after };
+        self.insert(connection, state, join, &registration);
+        let warnings = Arc::clone(&approval.warnings);
+        Ok(Admission { position: registration.position, epoch, resumption: None, warnings })
+    }
+
+    /// Enters a registered member into the shard's table.
+    pub(super) fn insert(
+        &self,
+        connection: &Rc<Connection>,
+        state: &mut State,
+        join: &Join,
+        registration: &Registration,
+    ) {
+        let Registration { topic, after, .. } = *registration;
+        let (channel, lane) = (join.channel, join.lane);
+        let member = Member { connection: Rc::clone(connection), lane, after };
         let place = self.members.borrow_mut().entry(topic).or_default().insert(member);
         state.memberships.push(Membership { channel, topic, place, lane });
-        Ok(Admission { position: registration.position, epoch, warnings: approval.warnings })
     }
 
     /// Ends deliveries to a channel.
@@ -214,7 +235,7 @@ impl Shard {
                 members.remove(&membership.topic);
             }
         }
-        self.interest.leave(membership.topic, self.id, membership.lane);
+        self.surroundings.interest.leave(membership.topic, self.id, membership.lane);
     }
 
     /// Puts frames into outboxes, in order, and writes what sockets take. Pauses for full outboxes.

@@ -17,7 +17,7 @@ use super::setup::{self, Prepared, Source};
 use super::{Class, PostgresError, types};
 use crate::change::assembler::{Assembler, Passed};
 use crate::change::message::Content;
-use crate::dispatch::{Inlet, Watches, acknowledged};
+use crate::dispatch::{Inlet, Watches};
 use crate::lsn::{Cursor, Epoch, Lsn};
 use crate::pgoutput::{self, Message};
 use crate::readiness::{Phase, Readiness};
@@ -213,7 +213,7 @@ impl Reader {
                 biased;
                 _ = stop.wait_for(|stop| *stop) => return Ok(()),
                 _ = progress.changed() => {
-                    let lsn = acknowledged(progress.borrow_and_update().dispatched(epoch), None);
+                    let lsn = progress.borrow_and_update().acknowledged(epoch);
                     client.update_applied_lsn(pgwire_replication::Lsn::from_u64(lsn.0));
                     continue;
                 }
@@ -331,7 +331,7 @@ impl Reader {
     /// waits until the slot shows it.
     async fn close(&self, client: &mut ReplicationClient, epoch: Epoch) {
         self.inlet.finish().await;
-        let last = acknowledged(self.watches.progress.borrow().dispatched(epoch), None);
+        let last = self.watches.progress.borrow().acknowledged(epoch);
         client.update_applied_lsn(pgwire_replication::Lsn::from_u64(last.0));
         let arrived = self.arrived(client, last);
         if !tokio::time::timeout(LAST_ACKNOWLEDGEMENT, arrived).await.unwrap_or(false) {

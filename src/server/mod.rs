@@ -26,6 +26,7 @@ use crate::postgres::session::Session;
 use crate::postgres::setup::Source;
 use crate::postgres::{PostgresError, catalog};
 use crate::readiness::Readiness;
+use crate::replay::Replay;
 use crate::settings::{Secret, Settings};
 
 /// Joins that may wait for the gate's attention; those beyond wait in their sockets' tasks.
@@ -100,7 +101,8 @@ impl Server {
 
         let (gate, questions) = mpsc::channel(QUESTIONS);
         let shards = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let hub = Hub::start(shards, rules(settings), &gate).map_err(ServerError::Threads)?;
+        let replay = Replay::new(settings.window);
+        let hub = Hub::start(shards, rules(settings), &replay, &gate).map_err(ServerError::Threads)?;
         let drain = settings.shutdown.drain;
         let session = Session::new(database, "walcast-sql");
         let (stop, stopped) = watch::channel(false);

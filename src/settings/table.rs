@@ -133,6 +133,9 @@ pub(super) const JOINS: Setting = number("limits.joins_per_second", "100", 1, 10
 pub(super) const SOCKETS: Setting = number("limits.sockets", "16384", 1, 1_000_000, "sockets");
 pub(super) const IDLE: Setting = number("limits.idle_seconds", "60", 1, 86_400, "seconds");
 pub(super) const ROW_BYTES: Setting = number("limits.row_bytes", "268435456", 1024, 2_147_483_647, "bytes");
+pub(super) const WINDOW_BYTES: Setting = number("window.bytes", "67108864", 0, 1 << 40, "bytes");
+pub(super) const WINDOW_AGE: Setting = number("window.age_seconds", "300", 0, 604_800, "seconds");
+pub(super) const WINDOW_WAL: Setting = number("window.wal_bytes", "1073741824", 0, 1 << 50, "bytes");
 pub(super) const OUTBOX_BYTES: Setting = number("outbox.bytes", "4194304", 1024, 1_073_741_824, "bytes");
 pub(super) const PAUSE: Setting = number("outbox.pause_ms", "1000", 0, 10_000, "milliseconds");
 pub(super) const STALL: Setting = number("outbox.stall_seconds", "10", 1, 3600, "seconds");
@@ -141,7 +144,7 @@ pub(super) const LOG_FILTER: Setting = text("log.filter", Rule::Directives, "inf
 pub(super) const DRAIN: Setting = number("shutdown.drain_seconds", "10", 0, 600, "seconds");
 
 /// Every setting, in the order of the documentation.
-pub(super) const TABLE: [Setting; 43] = [
+pub(super) const TABLE: [Setting; 46] = [
     DATABASE_URL,
     LISTEN,
     SLOT,
@@ -179,6 +182,9 @@ pub(super) const TABLE: [Setting; 43] = [
     SOCKETS,
     IDLE,
     ROW_BYTES,
+    WINDOW_BYTES,
+    WINDOW_AGE,
+    WINDOW_WAL,
     OUTBOX_BYTES,
     PAUSE,
     STALL,

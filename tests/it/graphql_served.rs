@@ -18,10 +18,12 @@ use walcast::graphql::catalog::Volatility;
 use walcast::graphql::model::{Function, Model, Reads, RootField, Scalar, Shape, ValueType};
 use walcast::graphql::plan::Limits;
 use walcast::graphql::schema::Schema;
+use walcast::history::Bounds;
 use walcast::http::{self, App, Console, Documents, GraphQl};
 use walcast::hub::{Hub, Rules};
 use walcast::operations::{Database, DatabaseError, Identity, Operations, Reply, Running, Served, Step};
 use walcast::readiness::Readiness;
+use walcast::replay::Replay;
 
 use crate::walcast::PATIENCE;
 
@@ -173,6 +175,7 @@ impl Endpoint {
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
+        let bounds = Bounds { bytes: 0, age: Duration::ZERO, wal_bytes: 0 };
         let (gate, _) = mpsc::channel(1);
         let rules = Rules {
             limits: walcast::channel::Limits { channels: 1, joins_per_second: 1 },
@@ -186,7 +189,7 @@ impl Endpoint {
             stall: PATIENCE,
         };
         let app = App {
-            hub: Hub::start(1, rules, &gate).unwrap(),
+            hub: Hub::start(1, rules, &Replay::new(bounds), &gate).unwrap(),
             readiness: watch::channel(Readiness::live()).1,
             origins: OriginRule::default(),
             admin: AdminRule::new(None, address.ip()),

@@ -69,6 +69,7 @@ mod reader_takeover;
 mod reader_timeouts;
 mod reader_transactions;
 mod refusals;
+mod resume;
 mod settings;
 mod slow_clients;
 mod values;

@@ -71,7 +71,7 @@ async fn another_server_behind_the_same_address_is_another_epoch_and_its_log_is_
     let slot = Slot::new(cluster::connect(&new.url(&name)).await);
     let proxy = Proxy::to(old.port());
     let url = as_role(&proxy.url(&old.url(&name)), &name, "p");
-    let settings = [("WALCAST__REPLICATION__SLOT", slot.name.as_str())];
+    let settings = [("WALCAST__REPLICATION__SLOT", slot.name.as_str()), ("WALCAST__WINDOW__BYTES", "0")];
     let walcast = Walcast::spawn(&url, &settings);
     walcast.wait_for_status("live").await;
     // The old server is far ahead: its positions would acknowledge what the new one has not written yet.

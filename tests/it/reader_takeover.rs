@@ -148,7 +148,8 @@ async fn clients_of_a_process_that_lost_the_slot_for_a_while_are_told() {
     let client = database.connect().await;
     client.batch_execute("create table t (id int primary key)").await.unwrap();
     let slot = Slot::new(database.connect().await);
-    let settings = [("WALCAST__REPLICATION__SLOT", slot.name.as_str())];
+    // With a window, the other process would not have acknowledged what this one missed.
+    let settings = [("WALCAST__REPLICATION__SLOT", slot.name.as_str()), ("WALCAST__WINDOW__BYTES", "0")];
     let first = Walcast::serve(&database, &settings).await;
     let mut socket = Socket::connect(&first).await;
     socket.joined("realtime:public:t", json!({})).await;

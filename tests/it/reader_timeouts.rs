@@ -28,6 +28,7 @@ async fn a_short_sender_timeout_is_kept_idle_and_while_a_client_stalls_the_dispa
             ("WALCAST__REPLICATION__SLOT", slot.name.as_str()),
             ("WALCAST__OUTBOX__PAUSE_MS", "10000"),
             ("WALCAST__OUTBOX__BYTES", "65536"),
+            ("WALCAST__WINDOW__BYTES", "0"),
         ];
         let walcast = Walcast::serve(&database, &settings).await;
         let reader = slot.walsender().await;

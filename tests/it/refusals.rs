@@ -61,8 +61,8 @@ const REFUSED: &[(&str, &str, &str)] = &[
     ),
     (
         "realtime:public:users",
-        "{\"since\": \"0-0-0\"}",
-        "OptionUnsupported: the join option since is not supported yet",
+        "{\"snapshot\": {}}",
+        "OptionUnsupported: the join option snapshot is not supported yet",
     ),
     (
         "realtime:public:users",

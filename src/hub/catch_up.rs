@@ -1,0 +1,153 @@
+//! What a channel missed, from the replay window, until it is a member like the others.
+//!
+//! Such a channel reads at its own pace: while something waits for its socket, nothing is taken from the window. When
+//! nothing is left there, it becomes a member under the lock under which changes are routed, so that none is told twice
+//! and none is passed over.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::Approval;
+use super::connection::Connection;
+use super::interest::Listening;
+use super::shard::{Join, Shard};
+use crate::channel::encoding::{Payloads, frames};
+use crate::channel::frame::Frame;
+use crate::channel::lane::LaneSet;
+use crate::channel::{Admission, Refusal};
+use crate::history::{Fallen, Resumption};
+use crate::lsn::Cursor;
+use crate::replay::Told;
+use crate::topic::pattern::Pattern;
+
+/// Bytes that may wait for a socket before more is taken from the window.
+const LOW: usize = 64 * 1024;
+
+/// What is held is routed the moment after.
+const SOON: Duration = Duration::from_millis(1);
+
+/// A channel that was told nothing yet of what lies behind its cursor.
+pub(super) struct Behind {
+    cursor: Cursor,
+    pattern: Pattern,
+    listening: Listening,
+}
+
+/// How a step of catching up ended.
+enum Step {
+    /// There is more to tell.
+    On,
+    /// What was told is about to be routed.
+    Soon,
+    /// The cursor is ahead of all that was read here: another server, which reads the same log, told of it.
+    Ahead,
+    /// The channel is a member now, or is none any more.
+    Done,
+}
+
+impl Shard {
+    /// Admits a channel that resumes behind `cursor`.
+    pub(super) fn begin(
+        &self,
+        join: &Join,
+        approval: Approval,
+        cursor: Cursor,
+    ) -> Result<(Behind, Admission), Refusal> {
+        let Approval { pattern, warnings } = approval;
+        let listening = self.surroundings.interest.listen(&join.spelled, &pattern);
+        let listening = listening.map_err(|full| Refusal::TooManyMembers { limit: full.limit })?;
+        let (position, epoch) = listening.position();
+        let epoch = epoch.ok_or(Refusal::Unavailable("it never was"))?;
+        let resumption = Some(Resumption::Held(cursor));
+        Ok((Behind { cursor, pattern, listening }, Admission { position, epoch, resumption, warnings }))
+    }
+
+    /// Tells the channel what it missed, until it is a member.
+    pub(super) async fn catch_up(&self, connection: &Rc<Connection>, join: &Join, mut behind: Behind) {
+        loop {
+            let wanted = connection.state.borrow().conversation.has_joined(join.channel);
+            if !wanted || !connection.drained(LOW).await {
+                return;
+            }
+            let step = match self.replay(connection, join, &mut behind).await {
+                Ok(true) => self.go_live(connection, join, &mut behind),
+                Ok(false) => Ok(Step::On),
+                Err(fallen) => Err(fallen),
+            };
+            match step {
+                Ok(Step::On) => tokio::task::yield_now().await,
+                Ok(Step::Soon) => tokio::time::sleep(SOON).await,
+                Ok(Step::Ahead) => behind.listening.changed().await,
+                Ok(Step::Done) => return,
+                Err(Fallen { oldest }) => {
+                    tracing::debug!(cursor = %behind.cursor, %oldest, "a channel fell out of the window while it caught up");
+                    let state = &mut *connection.state.borrow_mut();
+                    let effect = state.conversation.crash(join.channel);
+                    Connection::say(state, effect);
+                    break;
+                }
+            }
+        }
+        connection.flush();
+    }
+
+    /// Tells some of what is behind; `true` when nothing more is held.
+    async fn replay(
+        &self,
+        connection: &Rc<Connection>,
+        join: &Join,
+        behind: &mut Behind,
+    ) -> Result<bool, Fallen> {
+        let part = self.surroundings.replay.part(behind.cursor, &behind.pattern)?;
+        for told in &part.told {
+            let Some(frame) = frame(join, told) else { continue };
+            let full = {
+                let outbox = &mut connection.state.borrow_mut().outbox;
+                outbox.push(&frame);
+                outbox.bytes() > LOW
+            };
+            // Rows may be large.
+            if full && !connection.drained(LOW).await {
+                return Ok(false);
+            }
+        }
+        behind.cursor = part.reached;
+        Ok(part.complete)
+    }
+
+    /// Makes the channel a member, if what is left is little.
+    fn go_live(&self, connection: &Rc<Connection>, join: &Join, behind: &mut Behind) -> Result<Step, Fallen> {
+        let mut table = self.surroundings.interest.table();
+        let (position, _) = table.position();
+        if behind.cursor > position {
+            let newest = self.surroundings.replay.history().extent().newest;
+            return Ok(if behind.cursor > newest { Step::Ahead } else { Step::Soon });
+        }
+        let part = self.surroundings.replay.part(behind.cursor, &behind.pattern)?;
+        if !part.complete {
+            return Ok(Step::On);
+        }
+        let state = &mut *connection.state.borrow_mut();
+        if !state.conversation.has_joined(join.channel) {
+            return Ok(Step::Done);
+        }
+        let registration = table.promote(&behind.listening, self.id, join.lane);
+        drop(table);
+        for told in &part.told {
+            let routed = told.change().is_some_and(|(change, ..)| change.cursor <= position);
+            if let Some(frame) = frame(join, told).filter(|_| routed) {
+                state.outbox.push(&frame);
+            }
+        }
+        self.insert(connection, state, join, &registration);
+        Ok(Step::Done)
+    }
+}
+
+/// The change in the form in which the channel is told.
+fn frame(join: &Join, told: &Told) -> Option<Frame> {
+    let (change, commit_timestamp, _) = told.change()?;
+    let mut payloads = Payloads::new(change, commit_timestamp);
+    let frames = frames(&mut payloads, &join.spelled, told.telling, LaneSet::of(join.lane));
+    frames.into_iter().next().map(|(_, frame)| frame)
+}
