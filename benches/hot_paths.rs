@@ -12,9 +12,10 @@ use apollo_compiler::ExecutableDocument;
 use apollo_compiler::request::coerce_variable_values;
 use apollo_compiler::response::JsonMap;
 use bytes::Bytes;
-use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BatchSize, Bencher, Criterion, Throughput, criterion_group, criterion_main};
 use serde_json::json;
 use walcast::change::assembler::{Assembler, Passed};
+use walcast::change::compare::Kind;
 use walcast::change::value::Profile;
 use walcast::change::wire::Telling;
 use walcast::change::{Change, Transaction};
@@ -27,7 +28,10 @@ use walcast::lsn::Lsn;
 use walcast::operations::{Identity, Operations, Request};
 use walcast::pgoutput::{Column, Message, decode};
 use walcast::postgres::pool::{Pool, PoolOptions};
+use walcast::topic::condition::{self, Condition, Operand, Test};
+use walcast::topic::filter::Comparison;
 use walcast::topic::index::{Index, Pattern, TopicId};
+use walcast::topic::pattern::Filtered;
 
 /// Rows of one piece: about what a busy transaction hands over at a time.
 const ROWS: u64 = 1000;
@@ -163,35 +167,74 @@ fn rows_to_json(criterion: &mut Criterion) {
     group.finish();
 }
 
+fn test(comparison: Comparison, id: i64) -> Condition {
+    let operand = Operand::new(&Kind::Integer, id.to_string()).unwrap();
+    Condition::Test { column: 0, test: Test::Compare(Kind::Integer, comparison, operand) }
+}
+
+fn both(one: Condition, two: Condition) -> Pattern {
+    on_load(Condition::All([one, two].into()))
+}
+
+fn filtered(comparison: Comparison, id: i64) -> Pattern {
+    on_load(test(comparison, id))
+}
+
+fn on_load(condition: Condition) -> Pattern {
+    let id = condition::Column { name: "id".into(), sql_type: "pg_catalog.int8".into(), text: false };
+    let (schema, table) = ("public".into(), "load".into());
+    Pattern::Filtered(Arc::new(Filtered { schema, table, columns: [id].into(), condition }))
+}
+
+fn index(patterns: impl Iterator<Item = Pattern>) -> Index {
+    let mut index = Index::default();
+    for (pattern, topic) in patterns.zip(0..) {
+        index.insert(&pattern, TopicId(topic));
+    }
+    index
+}
+
+fn route(bencher: &mut Bencher<'_>, index: &Index, changes: &[Change]) {
+    bencher.iter_batched_ref(
+        Vec::new,
+        |hits| {
+            for change in changes {
+                hits.clear();
+                index.matches(change, hits);
+                black_box(&hits);
+            }
+        },
+        BatchSize::SmallInput,
+    );
+}
+
 fn routing(criterion: &mut Criterion) {
     let changes: Arc<[Change]> = assemble(&rows()).into();
     let mut group = criterion.benchmark_group("route");
     group.throughput(Throughput::Elements(ROWS));
-    for filters in [10_u32, 100_000] {
-        let mut index = Index::default();
-        for id in 0..filters {
-            let equals = Pattern::Equals {
-                schema: "public".into(),
-                table: "load".into(),
-                column: "id".into(),
-                key: id.to_string().into_bytes().into(),
-            };
-            index.insert(&equals, TopicId(id));
-        }
-        group.bench_function(format!("a change among {filters} filters"), |bencher| {
-            bencher.iter_batched_ref(
-                Vec::new,
-                |hits| {
-                    for change in &*changes {
-                        hits.clear();
-                        index.matches(change, hits);
-                        black_box(&hits);
-                    }
-                },
-                BatchSize::SmallInput,
-            );
+    for filters in [10_u32, 10_000, 100_000] {
+        let equal = |id: u32| filtered(Comparison::Eq, id.into());
+        let index = index((0..filters).map(equal));
+        group.bench_function(format!("a change among {filters} filters id=eq.N"), |bencher| {
+            route(bencher, &index, &changes);
         });
     }
+    // None of the ids is there.
+    let above = index((0..5000).map(|number| filtered(Comparison::Gt, 1_000_000 + number)));
+    group.bench_function("a change among 5000 filters id=gt.N, none matching", |bencher| {
+        route(bencher, &above, &changes);
+    });
+    let windows = index((0..5000).map(|number| {
+        let begin = 1_000_000 + 10 * number;
+        both(test(Comparison::Gte, begin), test(Comparison::Lt, begin + 10))
+    }));
+    group.bench_function("a change among 5000 filters id=gte.N,id=lt.N+10, none matching", |bencher| {
+        route(bencher, &windows, &changes);
+    });
+    let rest = index((0..100).map(|number| filtered(Comparison::Neq, number)));
+    group.bench_function("a change among 100 filters id=neq.N, nearly all matching", |bencher| {
+        route(bencher, &rest, &changes);
+    });
     group.finish();
 }
 

@@ -2,10 +2,12 @@
 //!
 //! - [`assembler`] keeps the relation cache and turns messages into pieces of transactions
 //! - [`message`] is what is in the log beside rows
+//! - [`compare`] decides what two values are to each other
 //! - [`types`] and [`value`] know how Postgres text becomes JSON
 //! - [`wire`] is the only place that knows the JSON of a change
 
 pub mod assembler;
+pub mod compare;
 pub mod message;
 pub mod types;
 pub mod value;

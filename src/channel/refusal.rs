@@ -66,14 +66,24 @@ pub enum Refusal {
     /// The column is left out by the publication's column list.
     #[error("ColumnNotPublished: the publication leaves out column {1:?} of table {0}")]
     ColumnNotPublished(String, String),
-    /// Equality of this type cannot be decided exactly.
-    #[error(
-        "FilterUnsupported: equality of type {1} (column {0:?}) cannot be decided exactly as Postgres would"
-    )]
-    FilterType(String, String),
+    /// What an operator asks of this type cannot be decided exactly.
+    #[error("FilterUnsupported: {0} of type {2} (column {1:?}) cannot be decided exactly as Postgres would")]
+    FilterType(&'static str, String, String),
+    /// An operator for other types.
+    #[error("FilterUnsupported: {2} is for {3}, and column {0:?} is of type {1}")]
+    FilterOperator(String, String, &'static str, &'static str),
+    /// A pattern that is no such.
+    #[error("FilterValueInvalid: the pattern for column {0:?} is refused: {1}")]
+    FilterPattern(String, String),
+    /// A pattern with something in it that cannot be decided exactly.
+    #[error("FilterUnsupported: the pattern for column {0:?} is refused: {1}")]
+    FilterPatternUnsupported(String, String),
     /// The database does not take the value.
     #[error("FilterValueInvalid: the value is not of type {1} (column {0:?})")]
     FilterValue(String, String),
+    /// The same of a value that was meant to be none.
+    #[error("FilterValueInvalid: null is not of type {1} (column {0:?}), and nothing equals it; use is.null")]
+    FilterNull(String, String),
     /// The stream of changes is not live.
     #[error("Unavailable: the stream of changes is not live ({0}); try again later")]
     Unavailable(&'static str),

@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
+use crate::change::compare::comparable;
 use crate::change::{Column, OldRow, Relation, Row};
 use crate::graphql::read_set::Values;
 use crate::pgoutput::{Column as Raw, ReplicaIdentity};
-use crate::topic::filter::comparable;
 
 /// What is known of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

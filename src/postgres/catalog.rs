@@ -20,6 +20,8 @@ pub struct Table {
     pub full: bool,
     /// Its columns, in order.
     pub columns: Vec<Column>,
+    /// The database's encoding is UTF-8, so that texts under COLLATE "C" have the order of their bytes here.
+    pub utf8: bool,
 }
 
 /// A column as a filter needs to know it.
@@ -39,6 +41,17 @@ pub struct Column {
     pub type_oid: u32,
     /// What decides whether two of its values are equal.
     pub equality: Equality,
+    /// A row type, which is also null if all its attributes are (PostgreSQL manual, 9.2).
+    pub composite: bool,
+}
+
+impl Column {
+    /// Whether its values are texts, which patterns match and collations order.
+    #[must_use]
+    pub fn is_text(&self) -> bool {
+        self.equality != Equality::Foreign
+            && matches!(self.type_name.as_str(), "text" | "varchar" | "bpchar" | "name")
+    }
 }
 
 /// What decides whether two values of a column are equal.
@@ -65,7 +78,8 @@ const TABLE: &str = "select c.oid, c.relkind::text, c.relreplident::text, \
     c.relkind = 'p' and exists(select from pg_partition_tree(c.oid) l \
        join pg_class lc on lc.oid = l.relid and lc.oid <> c.oid join pg_namespace ln on ln.oid = lc.relnamespace \
        join pg_publication_tables pt on pt.schemaname = ln.nspname and pt.tablename = lc.relname \
-       where pt.pubname = $3) \
+       where pt.pubname = $3), \
+    current_setting('server_encoding') = 'UTF8' \
     from pg_class c join pg_namespace n on n.oid = c.relnamespace \
     where n.nspname = $1 and c.relname = $2 and c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')";
 
@@ -80,7 +94,7 @@ const COLUMNS: &str = "with recursive base(attnum, oid) as ( \
         case c.relreplident when 'd' then i.indisprimary when 'i' then i.indisreplident else false end limit 1), false), \
       t.typname::text, format('%I.%I', tn.nspname, t.typname), t.oid, \
       case when exists(select from pg_collation l where l.oid = a.attcollation and not l.collisdeterministic) \
-          then 'c' when t.typtype = 'e' then 'e' when t.oid < 10000 then 'b' else 'f' end \
+          then 'c' when t.typtype = 'e' then 'e' when t.oid < 10000 then 'b' else 'f' end, t.typtype = 'c' \
     from pg_attribute a join pg_class c on c.oid = a.attrelid \
       join base b on b.attnum = a.attnum join pg_type t on t.oid = b.oid and t.typtype <> 'd' \
       join pg_namespace tn on tn.oid = t.typnamespace \
@@ -133,6 +147,7 @@ pub async fn table(
                 "c" => Equality::Collation,
                 _ => Equality::Foreign,
             },
+            composite: row.get(6),
         }
     });
     Ok(Some(Table {
@@ -142,30 +157,59 @@ pub async fn table(
         by_partitions: row.get(5),
         full: identity == "f",
         columns: columns.collect(),
+        utf8: row.get(6),
     }))
 }
 
-/// The canonical text of a value of a type: what its output function prints. `None` when the database does
-/// not take the value.
+/// The canonical texts of values of a type: what its output function prints. `None` when the database does
+/// not take one of them.
 ///
 /// # Errors
 /// When the session breaks.
 pub async fn canonical(
     client: &Client,
     sql_type: &str,
-    value: &str,
-) -> Result<Option<String>, PostgresError> {
-    // `sql_type` was quoted by the database itself; the value travels as a parameter. `format` uses the
+    values: &[String],
+) -> Result<Option<Vec<String>>, PostgresError> {
+    // `sql_type` was quoted by the database itself; the values travel as a parameter. `format` uses the
     // type's output function, as the log does, where a cast to text may print otherwise (`true` for `t`).
-    let sql = format!("select format('%s', $1::text::{sql_type})");
-    match client.query_one(&sql, &[&value]).await {
+    let sql = format!(
+        "select array(select format('%s', value::{sql_type}) \
+         from unnest($1::text[]) with ordinality as given(value, place) order by place)"
+    );
+    match client.query_one(&sql, &[&values]).await {
         // Before 16 a value of type "char" could print as a byte that is no text.
         Ok(row) => Ok(row.try_get(0).ok()),
-        // Class 22 is data exceptions, among them every invalid input.
-        Err(error) if error.code().is_some_and(|code| code.code().starts_with("22")) => Ok(None),
-        Err(error) if error.code() == Some(&SqlState::CANNOT_COERCE) => Ok(None),
+        Err(error) if is_bad_value(&error) => Ok(None),
         Err(error) => Err(PostgresError::Sql(error)),
     }
+}
+
+/// Whether a text is a regular expression (PostgreSQL manual, 9.7.3).
+///
+/// # Errors
+/// When the session breaks.
+pub async fn is_expression(client: &Client, text: &str) -> Result<bool, PostgresError> {
+    match client.query_one("select '' ~ $1::text", &[&text]).await {
+        Ok(_) => Ok(true),
+        Err(error) if is_bad_value(&error) => Ok(false),
+        Err(error) => Err(PostgresError::Sql(error)),
+    }
+}
+
+/// Class 22 is data exceptions, among them every invalid input.
+fn is_bad_value(error: &tokio_postgres::Error) -> bool {
+    error.code().is_some_and(|code| code.code().starts_with("22") || *code == SqlState::CANNOT_COERCE)
+}
+
+/// The labels of an enum in their order.
+///
+/// # Errors
+/// When the session breaks.
+pub async fn labels(client: &Client, type_oid: u32) -> Result<Vec<String>, PostgresError> {
+    const LABELS: &str = "select enumlabel::text from pg_enum where enumtypid = $1 order by enumsortorder";
+    let rows = client.query(LABELS, &[&type_oid]).await.map_err(PostgresError::Sql)?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
 /// A published table, for listings.

@@ -1,5 +1,7 @@
 //! Answers whether a topic may be joined: waits until the stream is live, then asks the catalog.
 
+mod filter;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,14 +10,13 @@ use postgres_protocol::escape::escape_identifier;
 use tokio::sync::{Mutex, OnceCell, mpsc, watch};
 use tokio_postgres::Client;
 
-use super::catalog::{self, Column, Equality, Table};
+use super::PostgresError;
+use super::catalog::{self, Table};
 use super::session::Session;
-use super::{PostgresError, types};
 use crate::channel::Refusal;
 use crate::hub::{Approval, Question};
 use crate::readiness::{Phase, Readiness};
 use crate::topic::Topic;
-use crate::topic::filter::{comparable, equality_key};
 use crate::topic::index::Pattern;
 
 /// How long a join waits for the stream. Clients give up after 10 s, and would not learn the reason.
@@ -87,21 +88,10 @@ impl Gate {
                 self.published(schema, table).await?;
                 Ok(open(Pattern::Table(schema.as_str().into(), table.as_str().into())))
             }
-            Topic::Filtered { schema, table, column, value } => {
+            Topic::Filtered { schema, table, filter } => {
                 let found = self.published(schema, table).await?;
-                let name = format!("{schema}.{table}");
-                let described = found.columns.iter().find(|known| known.name == *column);
-                let described =
-                    described.ok_or_else(|| Refusal::ColumnNotFound(name.clone(), column.clone()))?;
-                if !described.published {
-                    return Err(Refusal::ColumnNotPublished(name, column.clone()));
-                }
-                let key = self.key(described, value).await?;
-                let blind = !found.full && !described.key;
-                let warnings = if blind { [blind_filter(schema, table, column)].into() } else { [].into() };
-                let (schema, table, column) =
-                    (schema.as_str().into(), table.as_str().into(), column.as_str().into());
-                Ok(Approval { pattern: Pattern::Equals { schema, table, column, key: key.into() }, warnings })
+                let resolved = filter::resolve(&self, &found, schema, table, filter).await?;
+                Ok(Approval { pattern: resolved.pattern, warnings: resolved.warnings })
             }
         }
     }
@@ -164,46 +154,6 @@ impl Gate {
             }
         }))
     }
-
-    /// The key of the filter's value, made by the database where it is not plain already.
-    async fn key(&self, column: &Column, value: &str) -> Result<Vec<u8>, Refusal> {
-        let loose = match column.equality {
-            Equality::Enum => None,
-            Equality::BuiltIn if comparable(&column.type_name) => None,
-            Equality::BuiltIn | Equality::Foreign => Some(column.type_name.clone()),
-            Equality::Collation => Some(format!("{} under a nondeterministic collation", column.type_name)),
-        };
-        if let Some(type_name) = loose {
-            return Err(Refusal::FilterType(column.name.clone(), type_name));
-        }
-        let plain = match column.type_name.as_str() {
-            "text" | "varchar" => !value.contains('\0'),
-            // A number that prints as itself and fits every integer type but the smallest.
-            "int4" | "int8" => value.parse::<i32>().is_ok_and(|number| number.to_string() == value),
-            _ => false,
-        };
-        if plain {
-            return Ok(value.as_bytes().to_vec());
-        }
-        let client = self.client().await?;
-        let refused = || Refusal::FilterValue(column.name.clone(), column.type_name.clone());
-        if value.contains('\0') {
-            return Err(refused());
-        }
-        let text =
-            catalog::canonical(&client, &column.sql_type, value).await.map_err(lost)?.ok_or_else(refused)?;
-        let explained = types::look_up(&client, &[column.type_oid]).await.map_err(lost)?;
-        let info = explained.types.get(&column.type_oid).ok_or_else(refused)?;
-        Ok(equality_key(info, text.as_bytes()).into_owned())
-    }
-}
-
-fn blind_filter(schema: &str, table: &str, column: &str) -> String {
-    format!(
-        "DELETEs, and rows that leave the filter, cannot be told: column {column} is not part of the replica \
-         identity; ALTER TABLE {} REPLICA IDENTITY FULL mends it",
-        quote_name(schema, table)
-    )
 }
 
 /// The table's name as a statement may hold it.

@@ -1,12 +1,15 @@
 //! What a topic matches once the catalog was asked, and the decision of one pattern on one change.
 
-use super::filter::equality_key;
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use super::condition::{Column, Condition, Known};
 use crate::change::wire::Telling;
-use crate::change::{Action, Change, Row};
+use crate::change::{Action, Change, OldRow, Relation, Row};
 use crate::pgoutput::Column as Value;
 
-/// What a topic matches, after the catalog has been asked: the filter's value is an
-/// [`equality_key`].
+/// What a topic matches, after the catalog has been asked.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Pattern {
     /// Every table.
@@ -15,17 +18,21 @@ pub enum Pattern {
     Schema(Box<str>),
     /// One table.
     Table(Box<str>, Box<str>),
-    /// The rows of one table whose column has this key.
-    Equals {
-        /// Schema name.
-        schema: Box<str>,
-        /// Table name.
-        table: Box<str>,
-        /// Column name.
-        column: Box<str>,
-        /// The wanted value.
-        key: Box<[u8]>,
-    },
+    /// The rows of one table that a filter lets through.
+    Filtered(Arc<Filtered>),
+}
+
+/// One table's rows that a condition holds for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Filtered {
+    /// Schema name.
+    pub schema: Box<str>,
+    /// Table name.
+    pub table: Box<str>,
+    /// The columns that the condition speaks of, each once.
+    pub columns: Box<[Column]>,
+    /// What rows must be.
+    pub condition: Condition,
 }
 
 impl Pattern {
@@ -34,7 +41,18 @@ impl Pattern {
     pub fn table(&self) -> Option<(&str, &str)> {
         match self {
             Self::All | Self::Schema(_) => None,
-            Self::Table(schema, table) | Self::Equals { schema, table, .. } => Some((schema, table)),
+            Self::Table(schema, table) => Some((schema, table)),
+            Self::Filtered(filtered) => Some((&filtered.schema, &filtered.table)),
+        }
+    }
+
+    /// Its filter as a condition of SQL, if it has one: on the bare names of the table's columns, with
+    /// texts under COLLATE "C". Names and values are escaped.
+    #[must_use]
+    pub fn condition(&self) -> Option<String> {
+        match self {
+            Self::Filtered(filtered) => Some(filtered.condition.sql(&filtered.columns)),
+            _ => None,
         }
     }
 
@@ -46,60 +64,96 @@ impl Pattern {
         let concerned = match self {
             Self::All => true,
             Self::Schema(schema) => *schema == relation.schema,
-            Self::Table(schema, table) | Self::Equals { schema, table, .. } => {
-                *schema == relation.schema && *table == relation.table
-            }
+            Self::Table(..) | Self::Filtered(_) => self.table() == Some((&relation.schema, &relation.table)),
         };
-        if !concerned {
-            return None;
+        match self {
+            _ if !concerned => None,
+            Self::Filtered(filtered) => filtered.tells(&Rows::of(change)),
+            _ => Some(Telling::Plain),
         }
-        let Self::Equals { column, key, .. } = self else { return Some(Telling::Plain) };
-        let (index, described) =
-            relation.columns.iter().enumerate().find(|(_, described)| described.name == *column)?;
-        let equals = |known: Known<'_>| match known {
-            Known::Value(text) => Some(*equality_key(&described.info, text) == **key),
-            // `NULL = x` is not true (PostgreSQL manual, 9.2).
-            Known::Null => Some(false),
-            Known::Unknown => None,
+    }
+}
+
+impl Filtered {
+    /// How a change of its table is told.
+    pub(super) fn tells(&self, rows: &Rows<'_>) -> Option<Telling> {
+        // A table that has lost one of the columns has no rows that the filter is about.
+        let places: SmallVec<[usize; 4]> =
+            self.columns.iter().map(|column| rows.place(&column.name)).collect::<Option<_>>()?;
+        let truth = |row: &[Known<'_>]| {
+            let known = |column: usize| {
+                places.get(column).and_then(|place| row.get(*place)).copied().unwrap_or(Known::Unknown)
+            };
+            self.condition.truth(&known)
         };
-        let plain = Some(Telling::Plain);
-        match &change.action {
-            Action::Insert { new } => plain.filter(|_| equals(known(new, index)) == Some(true)),
-            // Whom it concerns is unknowable where the old row lacks the column; the join reply warned of it.
-            Action::Delete { old } if old.knows(described) => {
-                plain.filter(|_| equals(known(old.row(), index)) == Some(true))
-            }
-            Action::Delete { .. } => None,
-            Action::Update { old, new } => {
-                let before = old.as_ref().filter(|old| old.knows(described));
-                let was = before.and_then(|old| equals(known(old.row(), index)));
-                match (was, equals(known(new, index)).or(was)) {
-                    // A large value that the log did not repeat may be any: better told than lost.
-                    (_, Some(true) | None) => plain,
-                    (Some(true), Some(false)) => Some(Telling::LeftFilter),
-                    (_, Some(false)) => None,
+        // What may hold of the row as it is now is better told than lost. What is gone is told only if it
+        // was there for sure: the join reply warned where the log will not say.
+        match (&rows.before, &rows.after) {
+            (None, None) => Some(Telling::Plain),
+            (_, Some(after)) if truth(after).may_hold() => Some(Telling::Plain),
+            (Some(before), Some(_)) => truth(before).holds().then_some(Telling::LeftFilter),
+            (Some(before), None) => truth(before).holds().then_some(Telling::Plain),
+            (None, Some(_)) => None,
+        }
+    }
+}
+
+/// The values of a row, in the relation's order.
+pub(super) type Values<'a> = SmallVec<[Known<'a>; 16]>;
+
+/// A change as filters look at it. Neither row: a truncate, which concerns every filter.
+pub(super) struct Rows<'a> {
+    relation: &'a Relation,
+    /// Of an update or delete, as far as the log tells.
+    pub(super) before: Option<Values<'a>>,
+    /// Of an insert or update.
+    pub(super) after: Option<Values<'a>>,
+}
+
+impl<'a> Rows<'a> {
+    pub(super) fn of(change: &'a Change) -> Self {
+        let relation = &*change.relation;
+        let (old, new) = match &change.action {
+            Action::Insert { new } => (None, Some(new)),
+            Action::Update { old, new } => (old.as_ref(), Some(new)),
+            Action::Delete { old } => (Some(old), None),
+            Action::Truncate => (None, None),
+        };
+        let before = old.map(|old| values_before(relation, old));
+        let mut after = new.map(values);
+        if let (Some(before), Some(after)) = (&before, &mut after) {
+            for (value, old) in after.iter_mut().zip(before) {
+                if *value == Known::Unknown {
+                    // A large value that the change did not touch.
+                    *value = *old;
                 }
             }
-            Action::Truncate => plain,
+        }
+        Self { relation, before, after }
+    }
+
+    /// The place of a column in the rows.
+    pub(super) fn place(&self, column: &str) -> Option<usize> {
+        self.relation.columns.iter().position(|described| &*described.name == column)
+    }
+}
+
+fn values_before<'a>(relation: &Relation, old: &'a OldRow) -> Values<'a> {
+    let mut values = values(old.row());
+    for (value, described) in values.iter_mut().zip(&relation.columns) {
+        if !old.knows(described) {
+            *value = Known::Unknown;
         }
     }
+    values
 }
 
-/// The value of a column in one row, as far as the log tells.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Known<'a> {
-    /// This, as its type prints it.
-    Value(&'a [u8]),
-    /// NULL.
-    Null,
-    /// Not repeated by the log, or not part of the identity.
-    Unknown,
-}
-
-pub(super) fn known(row: &Row, index: usize) -> Known<'_> {
-    match row.columns().nth(index) {
-        Some(Value::Text(text) | Value::Binary(text)) => Known::Value(text),
-        Some(Value::Null) => Known::Null,
-        Some(Value::Unchanged) | None => Known::Unknown,
-    }
+fn values(row: &Row) -> Values<'_> {
+    row.columns()
+        .map(|column| match column {
+            Value::Text(text) => Known::Value(text),
+            Value::Null => Known::Null,
+            Value::Unchanged | Value::Binary(_) => Known::Unknown,
+        })
+        .collect()
 }

@@ -39,16 +39,48 @@ const REFUSED: &[(&str, &str, &str)] = &[
         "TopicInvalid: the schema is empty; a topic is realtime:SCHEMA:TABLE:COL=eq.VALUE or a prefix of it",
     ),
     ("realtime:100%:x", "{}", "TopicInvalid: the schema has a bad escape; write % as %25, and : as %3A"),
-    ("realtime:public:users:id", "{}", "FilterInvalid: a filter is COL=eq.VALUE"),
     (
-        "realtime:public:users:id=is.x",
+        "realtime:public:users:id",
         "{}",
-        "FilterUnsupported: the operator is is not supported yet; use eq",
+        "FilterInvalid: a filter is COL=OP.VALUE, several with commas between them, or or=(COL.OP.VALUE,..)",
     ),
+    ("realtime:public:users:id=is.x", "{}", "FilterInvalid: is takes null, true, false or unknown"),
     (
         "realtime:public:users:id=EQ.1",
         "{}",
-        "FilterInvalid: there is no such operator; use eq, as in COL=eq.VALUE",
+        "FilterInvalid: there is no such operator; there are eq, neq, lt, lte, gt, gte, in, is, isdistinct, like, ilike, \
+         match and imatch",
+    ),
+    (
+        "realtime:public:users:id=is.true",
+        "{}",
+        "FilterUnsupported: is is for booleans, and column \"id\" is of type int8",
+    ),
+    (
+        "realtime:public:users:id=like.1%",
+        "{}",
+        "FilterUnsupported: like is for texts, and column \"id\" is of type int8",
+    ),
+    (
+        "realtime:public:users:name=match.(a)\\1",
+        "{}",
+        "FilterUnsupported: the pattern for column \"name\" is refused: a reference back, or a character by its number, \
+         cannot be decided exactly as Postgres would",
+    ),
+    (
+        "realtime:public:users:name=imatch.(a",
+        "{}",
+        "FilterValueInvalid: the pattern for column \"name\" is refused: it is no regular expression",
+    ),
+    (
+        "realtime:public:users:id=gt.NULL",
+        "{}",
+        "FilterValueInvalid: null is not of type int8 (column \"id\"), and nothing equals it; use is.null",
+    ),
+    (
+        "realtime:public:users:or=(id.eq.1,nope.eq.2)",
+        "{}",
+        "ColumnNotFound: table public.users has no column \"nope\"",
     ),
     ("realtime:public:users", "[]", "OptionInvalid: the payload of phx_join is an object"),
     ("realtime:public:users", "{\"profile\": \"Exact\"}", BAD_PROFILE),

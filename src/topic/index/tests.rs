@@ -7,9 +7,11 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::change::types::builtin;
-use crate::change::{Column, OldRow, Relation, Row};
+use crate::change::{Action, Column, OldRow, Relation, Row};
 use crate::lsn::Cursor;
 use crate::pgoutput::ReplicaIdentity;
+use crate::topic::condition::{Column as Asked, Condition, Operand, Test};
+use crate::topic::filter::{Comparison, Singleton};
 
 const SCHEMAS: [&str; 2] = ["a", "b"];
 const TABLES: [&str; 2] = ["x", "y"];
@@ -62,15 +64,30 @@ fn pattern(wanted: Wanted) -> Pattern {
         Wanted::Schema(schema) => Pattern::Schema(SCHEMAS[schema].into()),
         Wanted::Table(schema, table) => Pattern::Table(SCHEMAS[schema].into(), TABLES[table].into()),
         Wanted::Equals(schema, table, column, value) => {
-            let info = builtin(COLUMNS[column].1).expect("a built-in type");
-            Pattern::Equals {
-                schema: SCHEMAS[schema].into(),
-                table: TABLES[table].into(),
-                column: COLUMNS[column].0.into(),
-                key: equality_key(&info, VALUES[column][value].0.as_bytes()).into(),
-            }
+            let (column, value) = (column, VALUES[column][value].0);
+            filtered(schema, table, compare(column, Comparison::Eq, value))
         }
     }
+}
+
+fn kind(column: usize) -> Kind {
+    Kind::of(&builtin(COLUMNS[column].1).expect("a built-in type").name).expect("a kind")
+}
+
+fn compare(column: usize, comparison: Comparison, value: &str) -> Condition {
+    let kind = kind(column);
+    let operand = Operand::new(&kind, value.to_owned()).expect("a value");
+    Condition::Test { column, test: Test::Compare(kind, comparison, operand) }
+}
+
+fn filtered(schema: usize, table: usize, condition: Condition) -> Pattern {
+    let asked = |(name, _): (&str, u32)| Asked { name: name.into(), sql_type: "x".into(), text: false };
+    Pattern::Filtered(Arc::new(Filtered {
+        schema: SCHEMAS[schema].into(),
+        table: TABLES[table].into(),
+        columns: COLUMNS.into_iter().map(asked).collect(),
+        condition,
+    }))
 }
 
 /// A row as pgoutput's tuple data has it (PostgreSQL manual, 54.9).
@@ -164,6 +181,37 @@ fn wanted() -> impl Strategy<Value = Wanted> {
     ]
 }
 
+fn condition() -> impl Strategy<Value = Condition> {
+    let comparison = proptest::sample::select(vec![
+        Comparison::Eq,
+        Comparison::Neq,
+        Comparison::Lt,
+        Comparison::Lte,
+        Comparison::Gt,
+        Comparison::Gte,
+        Comparison::Distinct,
+    ]);
+    let test = prop_oneof![
+        6 => (0..3_usize, comparison, 0..4_usize).prop_map(|(column, comparison, value)| {
+            compare(column, comparison, VALUES[column][value].0)
+        }),
+        2 => (0..3_usize, proptest::collection::vec(0..4_usize, 1..3)).prop_map(|(column, values)| {
+            let operand = |value: usize| Operand::new(&kind(column), VALUES[column][value].0.to_owned()).expect("a value");
+            let test = Test::Among(kind(column), values.into_iter().map(operand).collect());
+            Condition::Test { column, test }
+        }),
+        1 => (0..3_usize).prop_map(|column| Condition::Test { column, test: Test::Is(Singleton::Null) }),
+    ];
+    test.prop_recursive(3, 8, 3, |inner| {
+        let several = || proptest::collection::vec(inner.clone(), 1..4);
+        prop_oneof![
+            3 => several().prop_map(|conditions| Condition::All(conditions.into())),
+            2 => several().prop_map(|conditions| Condition::Any(conditions.into())),
+            1 => inner.clone().prop_map(|condition| Condition::Not(Box::new(condition))),
+        ]
+    })
+}
+
 fn cells(unchanged: bool) -> impl Strategy<Value = [Cell; 3]> {
     let cell = move || {
         prop_oneof![
@@ -236,17 +284,66 @@ proptest! {
         }
         prop_assert!(index.all.is_empty() && index.schemas.is_empty(), "nothing is kept for nobody");
     }
+
+    #[test]
+    fn look_ups_find_every_filter_that_would_be_told(
+        conditions in proptest::collection::vec((condition(), any::<bool>()), 0..30),
+        events in proptest::collection::vec(event(), 1..20),
+    ) {
+        let mut index = Index::default();
+        // Each twice, as topics that are spelled in two ways.
+        let topics: Vec<(Pattern, TopicId, bool)> = conditions
+            .iter()
+            .flat_map(|one| [one, one])
+            .zip(0..)
+            .map(|((condition, stays), number)| {
+                (filtered(0, 0, condition.clone()), TopicId(number), *stays || number % 2 == 1)
+            })
+            .collect();
+        for (pattern, topic, _) in &topics {
+            index.insert(pattern, *topic);
+        }
+        for (pattern, topic, _) in topics.iter().filter(|(_, _, stays)| !stays) {
+            index.remove(pattern, *topic);
+        }
+        for event in &events {
+            let mut hits = Vec::new();
+            let change = change(event);
+            index.matches(&change, &mut hits);
+            hits.sort_unstable();
+            let alone = topics.iter().filter(|(_, _, stays)| *stays).filter_map(
+                |(pattern, topic, _)| pattern.tells(&change).map(|telling| Hit { topic: *topic, telling }),
+            );
+            prop_assert_eq!(hits, alone.collect::<Vec<_>>(), "{:?}", event);
+        }
+        for (pattern, topic, _) in &topics {
+            index.remove(pattern, *topic);
+        }
+        prop_assert!(index.schemas.is_empty(), "nothing is kept for nobody");
+    }
+}
+
+#[test]
+fn a_value_that_is_none_of_the_type_any_more_is_better_told_than_lost() {
+    let mut index = Index::default();
+    index.insert(&filtered(0, 0, compare(0, Comparison::Gt, "5")), TopicId(0));
+    let event = Event { schema: 0, table: 0, full: false, happening: Happening::Insert([Cell::Value(0); 3]) };
+    let mut change = change(&event);
+    let mut bytes = b"t\0\0\0\x03one".to_vec();
+    bytes.extend_from_slice(b"nn");
+    change.action = Action::Insert { new: Row(bytes.into()) };
+    let mut hits = Vec::new();
+    index.matches(&change, &mut hits);
+    assert_eq!(hits.len(), 1);
 }
 
 #[test]
 fn a_column_that_the_table_no_longer_has_matches_nothing() {
     let mut index = Index::default();
-    let gone = Pattern::Equals {
-        schema: "a".into(),
-        table: "x".into(),
-        column: "gone".into(),
-        key: b"1".as_slice().into(),
-    };
+    let Pattern::Filtered(known) = filtered(0, 0, compare(0, Comparison::Eq, "1")) else { unreachable!() };
+    let mut lost = (*known).clone();
+    lost.columns[2].name = "gone".into();
+    let gone = Pattern::Filtered(lost.into());
     index.insert(&gone, TopicId(0));
     let event = Event { schema: 0, table: 0, full: false, happening: Happening::Insert([Cell::Value(0); 3]) };
     let mut hits = Vec::new();
