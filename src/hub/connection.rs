@@ -235,7 +235,10 @@ impl Connection {
                         profile: options.profile,
                         star: options.star,
                     };
-                    shard.ask(self, channel, spelled, topic, lane);
+                    match shard.known(&topic) {
+                        Some(approval) => shard.answer(self, state, channel, &spelled, lane, Ok(approval)),
+                        None => shard.ask(self, channel, spelled, topic, lane),
+                    }
                 }
             }
         }

@@ -64,6 +64,15 @@ pub struct Question {
     pub answer: oneshot::Sender<Result<Approval, Refusal>>,
 }
 
+/// Who knows which topics may be joined.
+#[derive(Clone)]
+pub struct Door {
+    /// The approval, where it is known without waiting: most joins of a crowd are like one another.
+    pub known: Arc<dyn Fn(&Topic) -> Option<Approval> + Send + Sync>,
+    /// Where everything else is asked.
+    pub questions: mpsc::Sender<Question>,
+}
+
 /// A topic that may be joined.
 #[derive(Clone, Debug)]
 pub struct Approval {
@@ -140,12 +149,12 @@ impl Hub {
     ///
     /// # Errors
     /// When a thread or its runtime cannot be started.
-    pub fn start(shards: usize, rules: Rules, gate: &mpsc::Sender<Question>) -> std::io::Result<Self> {
+    pub fn start(shards: usize, rules: Rules, door: &Door) -> std::io::Result<Self> {
         let interest = Arc::new(Interest::new(shards, rules.members_per_topic));
         let handles = (0..shards).map(|id| {
             let (attach, newcomers) = mpsc::unbounded_channel();
             let (work, orders) = mpsc::unbounded_channel();
-            shard::start(id, rules, Arc::clone(&interest), gate.clone(), newcomers, orders)?;
+            shard::start(id, rules, Arc::clone(&interest), door.clone(), newcomers, orders)?;
             Ok(ShardHandle { attach, work, budget: Arc::new(Semaphore::new(SHARD_BYTES)) })
         });
         Ok(Self {

@@ -12,7 +12,7 @@ use tokio::task::LocalSet;
 use tokio::time::MissedTickBehavior;
 
 use super::connection::{Closing, Connection, Membership, State};
-use super::{Approval, Delivery, Interest, Newcomer, Question, Rules, Work};
+use super::{Approval, Delivery, Door, Interest, Newcomer, Question, Rules, Work};
 use crate::channel::frame::Frame;
 use crate::channel::lane::Lane;
 use crate::channel::{Admission, ChannelId, Refusal};
@@ -30,7 +30,7 @@ pub(super) struct Shard {
     pub(super) rules: Rules,
     pub(super) scratch: RefCell<Box<[u8]>>,
     interest: Arc<Interest>,
-    gate: mpsc::Sender<Question>,
+    door: Door,
     connections: RefCell<Slab<Rc<Connection>>>,
     members: RefCell<HashMap<TopicId, Slab<Member>>>,
     /// Wakes the drain when the last socket is gone.
@@ -48,7 +48,7 @@ pub(super) fn start(
     id: usize,
     rules: Rules,
     interest: Arc<Interest>,
-    gate: mpsc::Sender<Question>,
+    door: Door,
     newcomers: mpsc::UnboundedReceiver<Newcomer>,
     work: mpsc::UnboundedReceiver<Work>,
 ) -> std::io::Result<()> {
@@ -59,7 +59,7 @@ pub(super) fn start(
             rules,
             scratch: RefCell::new(vec![0; SCRATCH_BYTES].into()),
             interest,
-            gate,
+            door,
             connections: RefCell::default(),
             members: RefCell::default(),
             emptied: Notify::new(),
@@ -129,6 +129,11 @@ impl Shard {
         }
     }
 
+    /// The approval of a topic, where it is known without waiting.
+    pub(super) fn known(&self, topic: &Topic) -> Option<Approval> {
+        (self.door.known)(topic)
+    }
+
     /// Asks the gate whether a topic may be joined, and answers the conversation when it knows.
     pub(super) fn ask(
         self: &Rc<Self>,
@@ -142,26 +147,35 @@ impl Shard {
         tokio::task::spawn_local(async move {
             let (answer, wait) = oneshot::channel();
             let stopping = Refusal::Unavailable("the server is stopping");
-            let verdict = match shard.gate.send(Question { topic, answer }).await {
+            let verdict = match shard.door.questions.send(Question { topic, answer }).await {
                 Ok(()) => wait.await.unwrap_or(Err(stopping)),
                 Err(_) => Err(stopping),
             };
-            shard.answer(&connection, channel, &spelled, lane, verdict);
+            if connection.is_open() {
+                shard.answer(
+                    &connection,
+                    &mut connection.state.borrow_mut(),
+                    channel,
+                    &spelled,
+                    lane,
+                    verdict,
+                );
+            }
             connection.flush();
         });
     }
 
-    fn answer(
+    /// Answers a join. The reply is in the outbox before any change can be, since both are done by this thread.
+    pub(super) fn answer(
         &self,
         connection: &Rc<Connection>,
+        state: &mut State,
         channel: ChannelId,
         spelled: &Arc<str>,
         lane: Lane,
         verdict: Result<Approval, Refusal>,
     ) {
-        let open = connection.is_open();
-        let state = &mut *connection.state.borrow_mut();
-        if !open || !state.conversation.awaits(channel) {
+        if !state.conversation.awaits(channel) {
             return;
         }
         let admission =

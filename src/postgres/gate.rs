@@ -68,12 +68,46 @@ impl Gate {
         }
     }
 
+    /// The approval, where it is known without waiting: changes flow, the table was asked for a moment ago, and a
+    /// filter's value needs no look from the database.
+    #[must_use]
+    pub fn known(&self, topic: &Topic) -> Option<Approval> {
+        if !self.readiness.borrow().is_live() {
+            return None;
+        }
+        match topic {
+            Topic::All => Some(open(Pattern::All)),
+            Topic::Schema(_) => None,
+            Topic::Table { schema, table } => {
+                self.remembered(schema, table)?;
+                Some(open(Pattern::Table(schema.as_str().into(), table.as_str().into())))
+            }
+            Topic::Filtered { schema, table, column, value } => {
+                let found = self.remembered(schema, table)?;
+                let described =
+                    found.columns.iter().find(|known| known.name == *column && known.published)?;
+                let key = plain(described, value)?;
+                Some(filtered(schema, table, &found, described, key))
+            }
+        }
+    }
+
+    /// A table that may be joined and was asked for a moment ago.
+    fn remembered(&self, schema: &str, table: &str) -> Option<Arc<Table>> {
+        let tables = self.tables.try_lock().ok()?;
+        let (asked, cell) = tables.get(&(schema.to_owned(), table.to_owned()))?;
+        let found = cell
+            .get()?
+            .as_ref()
+            .filter(|found| found.published && !matches!(found.kind, 'v' | 'm' | 'f' | 'S'))?;
+        (asked.elapsed() < FRESH).then(|| Arc::clone(found))
+    }
+
     async fn decide(mut self, topic: &Topic) -> Result<Approval, Refusal> {
         let live = async { self.readiness.wait_for(Readiness::is_live).await.is_ok() };
         if !tokio::time::timeout(WAIT, live).await.unwrap_or(false) {
             return Err(Refusal::Unavailable(unavailable(self.readiness.borrow().phase)));
         }
-        let open = |pattern| Approval { pattern, warnings: [].into() };
         match topic {
             Topic::All => Ok(open(Pattern::All)),
             Topic::Schema(schema) => {
@@ -96,12 +130,11 @@ impl Gate {
                 if !described.published {
                     return Err(Refusal::ColumnNotPublished(name, column.clone()));
                 }
-                let key = self.key(described, value).await?;
-                let blind = !found.full && !described.key;
-                let warnings = if blind { [blind_filter(schema, table, column)].into() } else { [].into() };
-                let (schema, table, column) =
-                    (schema.as_str().into(), table.as_str().into(), column.as_str().into());
-                Ok(Approval { pattern: Pattern::Equals { schema, table, column, key: key.into() }, warnings })
+                let key = match plain(described, value) {
+                    Some(key) => key,
+                    None => self.key(described, value).await?,
+                };
+                Ok(filtered(schema, table, &found, described, key))
             }
         }
     }
@@ -167,23 +200,8 @@ impl Gate {
 
     /// The key of the filter's value, made by the database where it is not plain already.
     async fn key(&self, column: &Column, value: &str) -> Result<Vec<u8>, Refusal> {
-        let loose = match column.equality {
-            Equality::Enum => None,
-            Equality::BuiltIn if comparable(&column.type_name) => None,
-            Equality::BuiltIn | Equality::Foreign => Some(column.type_name.clone()),
-            Equality::Collation => Some(format!("{} under a nondeterministic collation", column.type_name)),
-        };
-        if let Some(type_name) = loose {
+        if let Some(type_name) = loose(column) {
             return Err(Refusal::FilterType(column.name.clone(), type_name));
-        }
-        let plain = match column.type_name.as_str() {
-            "text" | "varchar" => !value.contains('\0'),
-            // A number that prints as itself and fits every integer type but the smallest.
-            "int4" | "int8" => value.parse::<i32>().is_ok_and(|number| number.to_string() == value),
-            _ => false,
-        };
-        if plain {
-            return Ok(value.as_bytes().to_vec());
         }
         let client = self.client().await?;
         let refused = || Refusal::FilterValue(column.name.clone(), column.type_name.clone());
@@ -196,6 +214,39 @@ impl Gate {
         let info = explained.types.get(&column.type_oid).ok_or_else(refused)?;
         Ok(equality_key(info, text.as_bytes()).into_owned())
     }
+}
+
+fn open(pattern: Pattern) -> Approval {
+    Approval { pattern, warnings: [].into() }
+}
+
+fn filtered(schema: &str, table: &str, found: &Table, column: &Column, key: Vec<u8>) -> Approval {
+    let blind = !found.full && !column.key;
+    let warnings = if blind { [blind_filter(schema, table, &column.name)].into() } else { [].into() };
+    let (schema, table, column) = (schema.into(), table.into(), column.name.as_str().into());
+    Approval { pattern: Pattern::Equals { schema, table, column, key: key.into() }, warnings }
+}
+
+/// The type by which a column cannot be filtered, since equal values may have different texts.
+fn loose(column: &Column) -> Option<String> {
+    match column.equality {
+        Equality::Enum => None,
+        Equality::BuiltIn if comparable(&column.type_name) => None,
+        Equality::BuiltIn | Equality::Foreign => Some(column.type_name.clone()),
+        Equality::Collation => Some(format!("{} under a nondeterministic collation", column.type_name)),
+    }
+}
+
+/// The key of a value that the database would print as it is.
+fn plain(column: &Column, value: &str) -> Option<Vec<u8>> {
+    let plain = loose(column).is_none()
+        && match column.type_name.as_str() {
+            "text" | "varchar" => !value.contains('\0'),
+            // A number that prints as itself and fits every integer type but the smallest.
+            "int4" | "int8" => value.parse::<i32>().is_ok_and(|number| number.to_string() == value),
+            _ => false,
+        };
+    plain.then(|| value.as_bytes().to_vec())
 }
 
 fn blind_filter(schema: &str, table: &str, column: &str) -> String {

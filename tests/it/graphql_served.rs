@@ -19,7 +19,7 @@ use walcast::graphql::model::{Function, Model, Reads, RootField, Scalar, Shape, 
 use walcast::graphql::plan::Limits;
 use walcast::graphql::schema::Schema;
 use walcast::http::{self, App, Console, Documents, GraphQl};
-use walcast::hub::{Hub, Rules};
+use walcast::hub::{Door, Hub, Rules};
 use walcast::operations::{Database, DatabaseError, Identity, Operations, Reply, Running, Served, Step};
 use walcast::readiness::Readiness;
 
@@ -173,7 +173,7 @@ impl Endpoint {
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (gate, _) = mpsc::channel(1);
+        let door = Door { known: Arc::new(|_| None), questions: mpsc::channel(1).0 };
         let rules = Rules {
             limits: walcast::channel::Limits { channels: 1, joins_per_second: 1 },
             profile: Profile::Default,
@@ -186,7 +186,7 @@ impl Endpoint {
             stall: PATIENCE,
         };
         let app = App {
-            hub: Hub::start(1, rules, &gate).unwrap(),
+            hub: Hub::start(1, rules, &door).unwrap(),
             readiness: watch::channel(Readiness::live()).1,
             origins: OriginRule::default(),
             admin: AdminRule::new(None, address.ip()),
