@@ -5,7 +5,9 @@
 //! attaches sockets to it, the dispatcher asks [`Interest`] and hands over [`Delivery`]s, and the server
 //! drains it.
 
+mod batch;
 mod connection;
+mod inbound;
 mod interest;
 mod outbox;
 mod port;
