@@ -130,12 +130,18 @@ pub struct Watches {
 }
 
 impl Dispatcher {
-    /// A dispatcher to `hub`, which at the end gives its sockets `drain` to take what waits for them.
+    /// A dispatcher to `hub`, which at the end gives its sockets `drain` to take what waits for them, and which
+    /// announces the `readiness` of what the reader has handed over.
     #[must_use]
-    pub fn new(hub: Hub, feeds: Feeds, drain: Duration) -> (Self, Inlet, Watches) {
+    pub fn new(
+        hub: Hub,
+        feeds: Feeds,
+        readiness: watch::Sender<Readiness>,
+        drain: Duration,
+    ) -> (Self, Inlet, Watches) {
         let (items, queue) = mpsc::unbounded_channel();
         let (progress, progress_watch) = watch::channel(Progress::default());
-        let (readiness, readiness_watch) = watch::channel(Readiness::starting());
+        let readiness_watch = readiness.subscribe();
         let inlet = Inlet { items, budget: Arc::new(Semaphore::new(QUEUE_BYTES)) };
         let dispatcher =
             Self { items: queue, hub, feeds, progress, readiness, drain, was_live: false, hits: Vec::new() };

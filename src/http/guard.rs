@@ -1,6 +1,7 @@
 //! One rule for every endpoint: the Host and Origin of a request decide whether it is heard.
 
 use axum::extract::Request;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
@@ -13,7 +14,10 @@ pub(super) async fn guard<Answering: Future<Output = Response>>(
     request: Request,
     answer: impl FnOnce(Request) -> Answering,
 ) -> Response {
-    let allowed = match decide(origins, &request) {
+    let (head, body) = request.into_parts();
+    let decided = decide(origins, &head);
+    let request = Request::from_parts(head, body);
+    let allowed = match decided {
         Ok(allowed) => allowed,
         Err(refusal) => return error(StatusCode::FORBIDDEN, "OriginRefused", &refusal.to_string()),
     };
@@ -34,13 +38,11 @@ pub(super) async fn guard<Answering: Future<Output = Response>>(
 }
 
 /// The value for `Access-Control-Allow-Origin`, if the request names an origin.
-fn decide(origins: &OriginRule, request: &Request) -> Result<Option<HeaderValue>, Refusal> {
+pub(super) fn decide(origins: &OriginRule, request: &Parts) -> Result<Option<HeaderValue>, Refusal> {
     // What is not text is no name that anybody listed.
-    let text =
-        |name: HeaderName| request.headers().get(name).map(|value| value.to_str().unwrap_or("\u{fffd}"));
+    let text = |name: HeaderName| request.headers.get(name).map(|value| value.to_str().unwrap_or("\u{fffd}"));
     // A request line with an authority overrides the header (RFC 9112, section 3.2.2).
-    let host =
-        request.uri().authority().map(axum::http::uri::Authority::as_str).or_else(|| text(header::HOST));
+    let host = request.uri.authority().map(axum::http::uri::Authority::as_str).or_else(|| text(header::HOST));
     let origin = text(header::ORIGIN);
     origins.decide(host, origin)?;
     Ok(origins.cors_allow_origin(origin).and_then(|origin| HeaderValue::from_str(origin).ok()))

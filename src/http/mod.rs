@@ -24,9 +24,8 @@ use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::TcpListener;
-use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, watch};
 
 use crate::access::AdminRule;
 use crate::access::origin::OriginRule;
@@ -80,10 +79,10 @@ fn router(app: &Arc<App>) -> Router {
         .route("/ready", get(health::ready))
         .route("/console.json", get(console::listing))
         .route("/invalidate", post(admin::invalidate))
-        .route("/publish", post(admin::publish))
-        .route("/socket/websocket", any(websocket::upgrade))
-        .route("/realtime/v1/websocket", any(websocket::upgrade))
-        .route("/websocket", any(websocket::upgrade));
+        .route("/publish", post(admin::publish));
+    for path in websocket::PATHS {
+        router = router.route(path, any(websocket::upgrade));
+    }
     if demo {
         router = router.route("/demo/write", post(console::demo_write));
     }
@@ -128,14 +127,12 @@ async fn answer(app: &App, router: &TowerToHyperService<Router>, peer: Peer, req
 pub async fn serve(listener: TcpListener, app: App, mut stop: watch::Receiver<bool>) {
     let app = Arc::new(app);
     let router = TowerToHyperService::new(router(&app));
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(HEAD_BYTES);
-    let mut connections = JoinSet::new();
+    // Nothing is sent on it: it closes when the last connection has dropped its end.
+    let (serving, mut served) = mpsc::channel::<Infallible>(1);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = stop.wait_for(|stop| *stop) => break,
-            Some(_) = connections.join_next() => continue,
         };
         let (stream, peer) = match accepted {
             Ok((stream, address)) => (stream, Peer(address.ip())),
@@ -147,25 +144,46 @@ pub async fn serve(listener: TcpListener, app: App, mut stop: watch::Receiver<bo
             }
         };
         let _ = stream.set_nodelay(true);
-        let (app, router) = (Arc::clone(&app), router.clone());
-        let service = service_fn(move |request: Request<Incoming>| {
-            let (app, router) = (Arc::clone(&app), router.clone());
-            async move { Ok::<_, Infallible>(answer(&app, &router, peer, request.map(Body::new)).await) }
-        });
-        let connection = http.serve_connection(TokioIo::new(stream), service).with_upgrades();
-        let mut stop = stop.clone();
-        connections.spawn(async move {
-            let mut connection = std::pin::pin!(connection);
+        let (app, router, mut stop) = (Arc::clone(&app), router.clone(), stop.clone());
+        let serving = serving.clone();
+        tokio::spawn(async move {
+            let stopping = stop.clone();
             let stopped = async move { stop.wait_for(|stop| *stop).await.is_ok() };
-            tokio::select! {
-                _ = connection.as_mut() => {}
-                _ = stopped => {
-                    connection.as_mut().graceful_shutdown();
-                    let _ = tokio::time::timeout(HEAD, connection).await;
-                }
+            let unread = tokio::select! {
+                unread = websocket::at_once(&app, stream, HEAD) => unread,
+                _ = stopped => None,
+            };
+            if let Some(stream) = unread {
+                Box::pin(connection(stream, peer, app, router, stopping)).await;
             }
+            drop(serving);
         });
     }
-    drop(listener);
-    while connections.join_next().await.is_some() {}
+    drop((listener, serving));
+    served.recv().await;
+}
+
+/// Answers the requests of one connection until it ends or is to stop.
+async fn connection(
+    stream: TcpStream,
+    peer: Peer,
+    app: Arc<App>,
+    router: TowerToHyperService<Router>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(HEAD_BYTES);
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (app, router) = (Arc::clone(&app), router.clone());
+        async move { Ok::<_, Infallible>(answer(&app, &router, peer, request.map(Body::new)).await) }
+    });
+    let stopped = async move { stop.wait_for(|stop| *stop).await.is_ok() };
+    let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(stream), service).with_upgrades());
+    tokio::select! {
+        _ = connection.as_mut() => {}
+        _ = stopped => {
+            connection.as_mut().graceful_shutdown();
+            let _ = tokio::time::timeout(HEAD, connection).await;
+        }
+    }
 }

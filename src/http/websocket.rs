@@ -1,80 +1,161 @@
 //! The WebSocket handshake (RFC 6455, section 4.2), after which the socket belongs to the hub.
+//!
+//! Nearly every client sends the head of its request in one piece. Such a head is answered at once
+//! ([`at_once`]); the same handshake through hyper and the router costs several times as much, and leaves its
+//! buffers scattered among what lives as long as the socket. All else, refusals among it, takes that way.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, Request, State};
-use axum::http::{HeaderMap, HeaderName, Method, StatusCode, header};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use super::{App, error};
+use super::{App, error, guard};
 use crate::channel::serializer::Version;
 use crate::hub::{Hub, Seat};
 
+/// Where sockets are opened.
+pub(super) const PATHS: [&str; 3] = ["/socket/websocket", "/realtime/v1/websocket", "/websocket"];
+
+/// The longest head that is answered at once, in bytes.
+const HEAD_BYTES: usize = 2048;
+
 /// The parameters that mean something; clients send others, such as `apikey` and `token`.
 #[derive(Deserialize)]
-pub(super) struct Parameters {
+struct Parameters {
     vsn: Option<String>,
 }
 
-pub(super) async fn upgrade(
-    State(app): State<Arc<App>>,
-    parameters: Result<Query<Parameters>, QueryRejection>,
-    request: Request,
-) -> Response {
-    let parameters = match parameters {
-        Ok(Query(parameters)) => parameters,
-        Err(rejection) => return error(rejection.status(), "RequestInvalid", &rejection.body_text()),
+/// A handshake that is accepted.
+struct Accepted {
+    version: Version,
+    seat: Seat,
+    /// The value of `Sec-WebSocket-Accept`.
+    key: String,
+}
+
+/// Waits for what a client says first. A whole, acceptable handshake is answered, and the socket goes to the hub;
+/// otherwise the connection comes back with nothing read from it. A client that says nothing in `patience` is let go.
+pub(super) async fn at_once(app: &App, stream: TcpStream, patience: Duration) -> Option<TcpStream> {
+    let mut bytes = [0; HEAD_BYTES];
+    let Ok(Ok(seen @ 1..)) = tokio::time::timeout(patience, stream.peek(&mut bytes)).await else {
+        return None;
     };
-    let version = match Version::parse(parameters.vsn.as_deref()) {
-        Ok(version) => version,
-        Err(unknown) => return error(StatusCode::BAD_REQUEST, "VersionUnsupported", &unknown.to_string()),
+    let Some((head, length)) = bytes.get(..seen).and_then(head_of) else { return Some(stream) };
+    let Ok(origin) = guard::decide(&app.origins, &head) else { return Some(stream) };
+    let Ok(accepted) = accept(&app.hub, &head) else { return Some(stream) };
+    let answer = switching(&accepted.key, origin.as_ref());
+    // Both are whole, or the client is gone: the head was seen just now, and nothing was written before.
+    let read = bytes.get_mut(..length).and_then(|head| stream.try_read(head).ok());
+    if read == Some(length) && stream.try_write(&answer).is_ok_and(|written| written == answer.len()) {
+        attach(&app.hub, stream, Bytes::new(), accepted);
+    }
+    None
+}
+
+/// The head of a request that may be a handshake, with its length; `None` when it is incomplete or asks for something
+/// else.
+fn head_of(bytes: &[u8]) -> Option<(Parts, usize)> {
+    let mut fields = [httparse::EMPTY_HEADER; 48];
+    let mut parsed = httparse::Request::new(&mut fields);
+    let Ok(httparse::Status::Complete(length)) = parsed.parse(bytes) else { return None };
+    let target = parsed.path?;
+    let path = target.split_once('?').map_or(target, |(path, _)| path);
+    if parsed.method != Some("GET") || parsed.version != Some(1) || !PATHS.contains(&path) {
+        return None;
+    }
+    let mut request = Request::new(());
+    *request.uri_mut() = target.parse().ok()?;
+    let headers = request.headers_mut();
+    for field in &*parsed.headers {
+        let name = HeaderName::from_bytes(field.name.as_bytes()).ok()?;
+        headers.append(name, HeaderValue::from_bytes(field.value).ok()?);
+    }
+    // Whoever sends a body has something else in mind.
+    if headers.contains_key(header::CONTENT_LENGTH) || headers.contains_key(header::TRANSFER_ENCODING) {
+        return None;
+    }
+    Some((request.into_parts().0, length))
+}
+
+/// What hyper would write for the response of [`upgrade`].
+fn switching(key: &str, origin: Option<&HeaderValue>) -> Vec<u8> {
+    let mut answer = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
+         sec-websocket-accept: {key}\r\nx-content-type-options: nosniff\r\n"
+    )
+    .into_bytes();
+    if let Some(origin) = origin {
+        answer.extend_from_slice(b"access-control-allow-origin: ");
+        answer.extend_from_slice(origin.as_bytes());
+        answer.extend_from_slice(b"\r\nvary: Origin\r\n");
+    }
+    answer.extend_from_slice(b"\r\n");
+    answer
+}
+
+/// Whether a request is a handshake that can be accepted, or the answer to it.
+#[allow(clippy::result_large_err, reason = "a response is large, and refused handshakes are rare")]
+fn accept(hub: &Hub, head: &Parts) -> Result<Accepted, Response> {
+    let parameters = Query::<Parameters>::try_from_uri(&head.uri).map_err(|rejection: QueryRejection| {
+        error(rejection.status(), "RequestInvalid", &rejection.body_text())
+    })?;
+    let version = Version::parse(parameters.vsn.as_deref())
+        .map_err(|unknown| error(StatusCode::BAD_REQUEST, "VersionUnsupported", &unknown.to_string()))?;
+    let key = handshake(head)?;
+    let Some(seat) = hub.seat() else {
+        let message = "the server has as many sockets as it may (limits.sockets)";
+        return Err(error(StatusCode::SERVICE_UNAVAILABLE, "TooManySockets", message));
     };
-    let key = match handshake(&request) {
-        Ok(key) => key,
+    Ok(Accepted { version, seat, key: derive_accept_key(key.as_bytes()) })
+}
+
+pub(super) async fn upgrade(State(app): State<Arc<App>>, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    let accepted = match accept(&app.hub, &head) {
+        Ok(accepted) => accepted,
         Err(refused) => return refused,
     };
-    let Some(seat) = app.hub.seat() else {
-        let message = "the server has as many sockets as it may (limits.sockets)";
-        return error(StatusCode::SERVICE_UNAVAILABLE, "TooManySockets", message);
-    };
-    let hub = app.hub.clone();
-    let upgrading = hyper::upgrade::on(request);
-    tokio::spawn(async move {
-        if let Ok(upgraded) = upgrading.await {
-            attach(&hub, upgraded, version, seat);
-        }
-    });
     let headers = [
         (header::CONNECTION, "Upgrade".to_owned()),
         (header::UPGRADE, "websocket".to_owned()),
-        (header::SEC_WEBSOCKET_ACCEPT, derive_accept_key(key.as_bytes())),
+        (header::SEC_WEBSOCKET_ACCEPT, accepted.key.clone()),
     ];
+    let hub = app.hub.clone();
+    let upgrading = hyper::upgrade::on(Request::from_parts(head, body));
+    tokio::spawn(async move {
+        let Ok(upgraded) = upgrading.await else { return };
+        // The server only ever serves this kind of stream.
+        let Ok(parts) = Upgraded::downcast::<TokioIo<TcpStream>>(upgraded) else { return };
+        attach(&hub, parts.io.into_inner(), parts.read_buf, accepted);
+    });
     (StatusCode::SWITCHING_PROTOCOLS, headers).into_response()
 }
 
 /// Gives the bare socket to the hub, with what the client sent behind its handshake.
-fn attach(hub: &Hub, upgraded: Upgraded, version: Version, seat: Seat) {
-    // The server only ever serves this kind of stream.
-    let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else { return };
-    match parts.io.into_inner().into_std() {
-        Ok(stream) => hub.attach(stream, parts.read_buf, version, seat),
+fn attach(hub: &Hub, stream: TcpStream, early: Bytes, accepted: Accepted) {
+    match stream.into_std() {
+        Ok(stream) => hub.attach(stream, early, accepted.version, accepted.seat),
         Err(error) => tracing::warn!(%error, "a socket could not be handed over"),
     }
 }
 
 /// The key of a valid handshake, or the answer to an invalid one.
 #[allow(clippy::result_large_err, reason = "a response is large, and refused handshakes are rare")]
-fn handshake(request: &Request) -> Result<String, Response> {
-    let headers = request.headers();
+fn handshake(request: &Parts) -> Result<String, Response> {
+    let headers = &request.headers;
     // HTTP/1.0 knows no upgrades (RFC 6455, section 4.2.1).
-    if request.method() != Method::GET
-        || request.version() < axum::http::Version::HTTP_11
+    if request.method != Method::GET
+        || request.version < axum::http::Version::HTTP_11
         || !lists(headers, header::CONNECTION, "upgrade")
         || !lists(headers, header::UPGRADE, "websocket")
     {

@@ -9,10 +9,10 @@ use socket2::SockRef;
 use tokio::io::Interest as Readiness;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
-use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-use super::outbox::{Outbox, Pauses};
+use super::inbound::{Inbound, context};
+use super::outbox::{Flushed, Outbox, Pauses};
 use super::port::Port;
 use super::shard::{Join, Shard};
 use super::{Rules, Seat};
@@ -74,12 +74,18 @@ pub(super) struct State {
     pub(super) memberships: Vec<Membership>,
     pub(super) outbox: Outbox,
     pub(super) pauses: Pauses,
-    context: WebSocketContext,
+    inbound: Inbound,
     phase: Phase,
     last_heard: Instant,
     pinged: bool,
     /// When the socket last took something, or had nothing to take.
     last_progress: Instant,
+}
+
+impl State {
+    pub(super) fn is_open(&self) -> bool {
+        self.phase == Phase::Open
+    }
 }
 
 pub(super) struct Connection {
@@ -96,19 +102,13 @@ pub(super) struct Connection {
 
 impl Connection {
     pub(super) fn new(stream: TcpStream, version: Version, rules: &Rules, seat: Seat) -> Self {
-        // Small buffers: the default of 128 KiB would be most of an idle connection.
-        let config = WebSocketConfig::default()
-            .read_buffer_size(512)
-            .write_buffer_size(0)
-            .max_message_size(Some(rules.frame_bytes))
-            .max_frame_size(Some(rules.frame_bytes));
         let now = Instant::now();
         let state = State {
             conversation: Conversation::new(version, rules.profile, rules.limits, now),
             memberships: Vec::new(),
             outbox: Outbox::default(),
             pauses: Pauses::default(),
-            context: WebSocketContext::new(Role::Server, Some(config)),
+            inbound: Inbound::default(),
             phase: Phase::Open,
             last_heard: now,
             pinged: false,
@@ -125,29 +125,31 @@ impl Connection {
     }
 
     pub(super) fn is_open(&self) -> bool {
-        self.state.borrow().phase == Phase::Open
+        self.state.borrow().is_open()
     }
 
     /// Reads and writes until the socket has ended.
-    pub(super) async fn run(self: &Rc<Self>, shard: &Rc<Shard>, early: &[u8]) {
-        self.feed(shard, early);
-        self.flush();
+    pub(super) async fn run(self: &Rc<Self>, shard: &Rc<Shard>) {
         loop {
             let Some(readiness) = self.wanted(shard) else { return };
-            tokio::select! {
-                () = self.wake.notified() => {}
+            let more = tokio::select! {
+                () = self.wake.notified() => false,
                 ready = self.stream.ready(readiness) => match ready {
-                    Err(_) => self.gone(),
+                    Err(_) => {
+                        self.gone();
+                        false
+                    }
                     Ok(ready) => {
-                        if ready.is_readable() {
-                            self.read(shard);
-                        }
+                        let more = ready.is_readable() && self.read(shard);
                         self.flush();
+                        more
                     }
                 },
+            };
+            if more {
+                // A socket that always has something to read must not keep the shard for itself.
+                tokio::task::yield_now().await;
             }
-            // A socket that always has something to read must not keep the shard for itself.
-            tokio::task::yield_now().await;
         }
     }
 
@@ -165,20 +167,24 @@ impl Connection {
         }
     }
 
-    fn read(self: &Rc<Self>, shard: &Rc<Shard>) {
+    /// Whether there may be more to read, though others have their turn first.
+    fn read(self: &Rc<Self>, shard: &Rc<Shard>) -> bool {
         let mut scratch = shard.scratch.borrow_mut();
         for _ in 0..READS {
             match self.stream.try_read(&mut scratch) {
-                Ok(0) => return self.gone(),
-                Ok(count) => self.feed(shard, scratch.get(..count).unwrap_or_default()),
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
-                Err(_) => return self.gone(),
+                Ok(count @ 1..) => self.feed(shard, scratch.get(..count).unwrap_or_default()),
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return false,
+                Ok(0) | Err(_) => {
+                    self.gone();
+                    return false;
+                }
             }
         }
+        true
     }
 
     /// Bytes came from the socket.
-    fn feed(self: &Rc<Self>, shard: &Rc<Shard>, bytes: &[u8]) {
+    pub(super) fn feed(self: &Rc<Self>, shard: &Rc<Shard>, bytes: &[u8]) {
         let now = Instant::now();
         let state = &mut *self.state.borrow_mut();
         state.last_heard = now;
@@ -186,10 +192,21 @@ impl Connection {
         if state.phase != Phase::Open {
             return;
         }
+        let (bytes, fragmented) = state.inbound.take(bytes, shard.rules.frame_bytes);
+        if bytes.is_empty() {
+            return;
+        }
+        let mut own = state.inbound.fragments.take();
+        if fragmented && own.is_none() {
+            own = Some(Box::new(context(&shard.rules)));
+        }
+        let shared = &mut *shard.context.borrow_mut();
+        let shares = own.is_none();
+        let context = own.as_deref_mut().unwrap_or(shared);
         let mut control = Vec::new();
-        let mut port = Port { input: bytes, output: &mut control };
+        let mut port = Port { input: &bytes, output: &mut control };
         loop {
-            match state.context.read(&mut port) {
+            match context.read(&mut port) {
                 Ok(Message::Text(text)) => {
                     let effects = state.conversation.text(&text, now);
                     self.apply(shard, state, effects);
@@ -218,10 +235,15 @@ impl Connection {
                 }
             }
         }
-        let _ = state.context.flush(&mut port);
+        let _ = context.flush(&mut port);
         if !control.is_empty() {
             state.outbox.push(&Frame::Whole(control.into()));
         }
+        if state.phase != Phase::Open && shares {
+            // It remembers that it was closed.
+            *shared = self::context(&shard.rules);
+        }
+        state.inbound.fragments = own.filter(|_| fragmented);
     }
 
     fn apply(self: &Rc<Self>, shard: &Rc<Shard>, state: &mut State, effects: Vec<Effect>) {
@@ -235,7 +257,11 @@ impl Connection {
                         profile: options.profile,
                         star: options.star,
                     };
-                    shard.ask(self, Join { channel, spelled, lane, since: options.since }, topic);
+                    let join = Join { channel, spelled, lane, since: options.since };
+                    match shard.known(&topic) {
+                        Some(approval) => shard.admit(self, state, join, approval),
+                        None => shard.ask(self, join, topic),
+                    }
                 }
             }
         }
@@ -258,13 +284,39 @@ impl Connection {
         }
     }
 
+    /// Writes a frame now, or lets it wait behind what waits already; there is room for it.
+    pub(super) fn send(&self, state: &mut State, frame: &Frame, now: Instant) {
+        if !state.outbox.is_empty() {
+            // The task has been waiting for the socket since it would block.
+            return state.outbox.push(frame);
+        }
+        let sent = state.outbox.send(frame, &self.stream);
+        if sent.broken {
+            self.end(state);
+        } else {
+            state.last_progress = now;
+            if !state.outbox.is_empty() {
+                self.wake.notify_one();
+            }
+        }
+    }
+
     /// Writes what the socket takes now, and lets the task wait for the rest.
     pub(super) fn flush(&self) {
+        self.write(|outbox| outbox.flush(&self.stream));
+    }
+
+    /// Writes what the socket takes, before it is judged by what it took.
+    pub(super) fn insist(&self) {
+        self.write(|outbox| outbox.insist(&self.stream));
+    }
+
+    fn write(&self, write: impl FnOnce(&mut Outbox) -> Flushed) {
         let state = &mut *self.state.borrow_mut();
         if state.phase == Phase::Gone {
             return;
         }
-        let flushed = state.outbox.flush(&self.stream);
+        let flushed = write(&mut state.outbox);
         if flushed.broken {
             self.end(state);
         } else if state.outbox.is_empty() {
@@ -328,8 +380,20 @@ impl Connection {
         self.room.notify_one();
     }
 
+    /// Whether it took nothing for too long.
+    fn stalled(&self, rules: &Rules, now: Instant) -> bool {
+        let state = self.state.borrow();
+        state.is_open()
+            && !state.outbox.is_empty()
+            && now.saturating_duration_since(state.last_progress) > rules.stall
+    }
+
     /// Once a second: pings, and ends what idles, stalls or does not close.
     pub(super) fn sweep(&self, rules: &Rules, now: Instant) {
+        if self.stalled(rules, now) {
+            self.insist();
+        }
+        let stalled = self.stalled(rules, now);
         let closing = {
             let state = &mut *self.state.borrow_mut();
             if state.outbox.bytes() > rules.outbox_bytes {
@@ -338,8 +402,6 @@ impl Connection {
                 state.pinged = false;
             }
             let quiet = now.saturating_duration_since(state.last_heard);
-            let stalled =
-                !state.outbox.is_empty() && now.saturating_duration_since(state.last_progress) > rules.stall;
             match state.phase {
                 Phase::Draining { until } | Phase::Swallowing { until } if now > until => {
                     self.end(state);

@@ -5,13 +5,16 @@
 //! attaches sockets to it, the dispatcher asks [`Interest`] and hands over [`Delivery`]s, and the server
 //! drains it.
 
+mod batch;
 mod catch_up;
 mod connection;
+mod inbound;
 mod interest;
 mod outbox;
 mod port;
 mod shard;
 
+use std::fmt;
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -66,6 +69,24 @@ pub struct Question {
     pub answer: oneshot::Sender<Result<Approval, Refusal>>,
 }
 
+/// Who knows which topics may be joined.
+#[derive(Clone)]
+pub struct Door {
+    /// The approval, where it is known without waiting: most joins of a crowd are like one another.
+    pub known: Known,
+    /// Where everything else is asked.
+    pub questions: mpsc::Sender<Question>,
+}
+
+/// What knows some approvals without waiting.
+pub type Known = Arc<dyn Fn(&Topic) -> Option<Approval> + Send + Sync>;
+
+impl fmt::Debug for Door {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Door").finish_non_exhaustive()
+    }
+}
+
 /// A topic that may be joined.
 #[derive(Clone, Debug)]
 pub struct Approval {
@@ -111,14 +132,14 @@ pub struct Hub {
 struct Surroundings {
     interest: Arc<Interest>,
     replay: Replay,
-    gate: mpsc::Sender<Question>,
+    door: Door,
 }
 
 impl Surroundings {
     async fn ask(&self, topic: Topic) -> Result<Approval, Refusal> {
         let (answer, wait) = oneshot::channel();
         let stopping = Refusal::Unavailable("the server is stopping");
-        match self.gate.send(Question { topic, answer }).await {
+        match self.door.questions.send(Question { topic, answer }).await {
             Ok(()) => wait.await.unwrap_or(Err(stopping)),
             Err(_) => Err(stopping),
         }
@@ -161,24 +182,19 @@ impl Hub {
     ///
     /// # Errors
     /// When a thread or its runtime cannot be started.
-    pub fn start(
-        shards: usize,
-        rules: Rules,
-        replay: &Replay,
-        gate: &mpsc::Sender<Question>,
-    ) -> std::io::Result<Self> {
+    pub fn start(shards: usize, rules: Rules, replay: &Replay, door: &Door) -> std::io::Result<Self> {
         let interest = Arc::new(Interest::new(shards, rules.members_per_topic));
         let handles = (0..shards).map(|id| {
             let (attach, newcomers) = mpsc::unbounded_channel();
             let (work, orders) = mpsc::unbounded_channel();
             let surroundings =
-                Surroundings { interest: Arc::clone(&interest), replay: replay.clone(), gate: gate.clone() };
+                Surroundings { interest: Arc::clone(&interest), replay: replay.clone(), door: door.clone() };
             shard::start(id, rules, surroundings, newcomers, orders)?;
             Ok(ShardHandle { attach, work, budget: Arc::new(Semaphore::new(SHARD_BYTES)) })
         });
         Ok(Self {
             shards: handles.collect::<std::io::Result<_>>()?,
-            surroundings: Surroundings { interest, replay: replay.clone(), gate: gate.clone() },
+            surroundings: Surroundings { interest, replay: replay.clone(), door: door.clone() },
             seated: Arc::default(),
             next: Arc::default(),
             sockets: rules.sockets,

@@ -5,6 +5,7 @@ use std::io::{ErrorKind, IoSlice};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use socket2::SockRef;
 use tokio::net::TcpStream;
 
 use crate::channel::frame::Frame;
@@ -56,6 +57,9 @@ impl Outbox {
     }
 
     pub(super) fn push(&mut self, frame: &Frame) {
+        if self.queue.capacity() == 0 {
+            self.queue.reserve_exact(1);
+        }
         match frame {
             Frame::Whole(bytes) => self.push_piece(bytes.clone(), true),
             Frame::Parts(parts) => {
@@ -63,6 +67,33 @@ impl Outbox {
                     self.push_piece(part.clone(), index + 1 == parts.len());
                 }
             }
+        }
+    }
+
+    /// Writes a frame at once if nothing waits before it; what the socket does not take waits.
+    pub(super) fn send(&mut self, frame: &Frame, stream: &TcpStream) -> Flushed {
+        let Frame::Whole(bytes) = frame else {
+            self.push(frame);
+            return self.flush(stream);
+        };
+        if !self.is_empty() {
+            self.push(frame);
+            return Flushed { written: 0, broken: false };
+        }
+        match stream.try_write(bytes) {
+            Ok(written) if written == bytes.len() => Flushed { written, broken: false },
+            Ok(written) => {
+                self.mid_message = true;
+                self.push_piece(bytes.slice(written..), true);
+                // Once more: the socket must say that it would block, or nobody learns when it no longer does.
+                let further = self.flush(stream);
+                Flushed { written: written + further.written, broken: further.broken }
+            }
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
+                self.push(frame);
+                self.flush(stream)
+            }
+            Err(_) => Flushed { written: 0, broken: true },
         }
     }
 
@@ -83,6 +114,19 @@ impl Outbox {
 
     /// Writes what the socket takes without waiting.
     pub(super) fn flush(&mut self, stream: &TcpStream) -> Flushed {
+        self.write(|slices| match slices {
+            [one] => stream.try_write(one),
+            several => stream.try_write_vectored(several),
+        })
+    }
+
+    /// The same, though the runtime may not have heard yet that the socket takes something again: nobody is judged by
+    /// what we were too busy to hear.
+    pub(super) fn insist(&mut self, stream: &TcpStream) -> Flushed {
+        self.write(|slices| SockRef::from(stream).send_vectored(slices))
+    }
+
+    fn write(&mut self, write: impl Fn(&[IoSlice<'_>]) -> std::io::Result<usize>) -> Flushed {
         let mut total = 0;
         while !self.queue.is_empty() {
             let mut slices = [IoSlice::new(&[]); SLICES];
@@ -92,7 +136,7 @@ impl Outbox {
                 *slice = IoSlice::new(piece.bytes.get(std::mem::take(&mut skip)..).unwrap_or_default());
                 count += 1;
             }
-            match stream.try_write_vectored(slices.get(..count).unwrap_or_default()) {
+            match write(slices.get(..count).unwrap_or_default()) {
                 Ok(written) => {
                     total += written;
                     self.advance(written);
@@ -119,10 +163,8 @@ impl Outbox {
             self.mid_message = !first.ends;
             self.queue.pop_front();
         }
-        // A burst's queue is not kept for an idle connection.
-        if self.queue.capacity() > 64 {
-            self.queue.shrink_to(4);
-        }
+        // An idle connection keeps no queue.
+        self.queue = VecDeque::new();
     }
 }
 

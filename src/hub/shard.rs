@@ -10,11 +10,13 @@ use slab::Slab;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::LocalSet;
 use tokio::time::MissedTickBehavior;
+use tokio_tungstenite::tungstenite::protocol::WebSocketContext;
 
 use super::catch_up::Behind;
 use super::connection::{Closing, Connection, Membership, State};
 use super::interest::Registration;
 use super::{Approval, Delivery, Newcomer, Rules, Surroundings, Work};
+use super::{batch, inbound};
 use crate::channel::frame::Frame;
 use crate::channel::lane::Lane;
 use crate::channel::{Admission, ChannelId, Refusal};
@@ -26,6 +28,9 @@ use crate::topic::index::TopicId;
 /// Bytes read from a socket at a time; one buffer for all sockets of the shard.
 const SCRATCH_BYTES: usize = 64 * 1024;
 
+/// How often sockets are looked at that say or take nothing.
+const SWEEP: Duration = Duration::from_secs(1);
+
 /// How long a socket that was closed for its slowness may take to read the close frame.
 const SLOW_CLOSE: Duration = Duration::from_secs(2);
 
@@ -33,6 +38,8 @@ pub(super) struct Shard {
     pub(super) id: usize,
     pub(super) rules: Rules,
     pub(super) scratch: RefCell<Box<[u8]>>,
+    /// Reads messages that are whole, of every socket.
+    pub(super) context: RefCell<WebSocketContext>,
     pub(super) surroundings: Surroundings,
     connections: RefCell<Slab<Rc<Connection>>>,
     members: RefCell<HashMap<TopicId, Slab<Member>>>,
@@ -69,6 +76,7 @@ pub(super) fn start(
             id,
             rules,
             scratch: RefCell::new(vec![0; SCRATCH_BYTES].into()),
+            context: RefCell::new(inbound::context(&rules)),
             surroundings,
             connections: RefCell::default(),
             members: RefCell::default(),
@@ -87,21 +95,30 @@ impl Shard {
     ) {
         let sockets = Rc::clone(&self);
         tokio::task::spawn_local(async move {
-            let mut tick = tokio::time::interval(Duration::from_secs(1));
+            let mut tick = tokio::time::interval(SWEEP);
             tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            let mut swept = Instant::now();
             loop {
                 tokio::select! {
                     newcomer = newcomers.recv() => match newcomer {
                         Some(newcomer) => sockets.attach(newcomer),
                         None => return,
                     },
-                    _ = tick.tick() => sockets.sweep(),
+                    _ = tick.tick() => {
+                        // When this thread did not run for a while, sockets were not heard either. They come first.
+                        if std::mem::replace(&mut swept, Instant::now()).elapsed() < SWEEP * 2 {
+                            sockets.sweep();
+                        }
+                    }
                 }
             }
         });
         while let Some(order) = work.recv().await {
             match order {
-                Work::Deliver { deliveries, .. } => self.deliver(&deliveries).await,
+                Work::Deliver { deliveries, _budget: budget } => {
+                    self.deliver(deliveries).await;
+                    drop(budget);
+                }
                 Work::Interrupt => self.interrupt(),
                 Work::Drain { within, done } => self.drain(within, done).await,
             }
@@ -113,10 +130,11 @@ impl Shard {
         let Ok(stream) = tokio::net::TcpStream::from_std(stream) else { return };
         let connection = Rc::new(Connection::new(stream, version, &self.rules, seat));
         let key = self.connections.borrow_mut().insert(Rc::clone(&connection));
+        connection.feed(self, &early);
+        connection.flush();
         let shard = Rc::clone(self);
         tokio::task::spawn_local(async move {
-            connection.run(&shard, &early).await;
-            drop(early);
+            connection.run(&shard).await;
             shard.forget(key, &connection);
         });
     }
@@ -139,12 +157,20 @@ impl Shard {
         }
     }
 
+    /// The approval of a topic, where it is known without waiting.
+    pub(super) fn known(&self, topic: &Topic) -> Option<Approval> {
+        (self.surroundings.door.known)(topic)
+    }
+
     /// Asks the gate whether a topic may be joined, and answers the conversation when it knows.
     pub(super) fn ask(self: &Rc<Self>, connection: &Rc<Connection>, join: Join, topic: Topic) {
         let (shard, connection) = (Rc::clone(self), Rc::clone(connection));
         tokio::task::spawn_local(async move {
             let verdict = shard.surroundings.ask(topic).await;
-            let behind = shard.answer(&connection, &join, verdict);
+            if !connection.is_open() {
+                return;
+            }
+            let behind = shard.answer(&connection, &mut connection.state.borrow_mut(), &join, verdict);
             connection.flush();
             if let Some(behind) = behind {
                 shard.catch_up(&connection, &join, behind).await;
@@ -152,16 +178,29 @@ impl Shard {
         });
     }
 
-    /// Answers a join. Whoever resumes is no member yet: it has to be told first what it missed.
+    /// Admits a channel whose approval is known.
+    pub(super) fn admit(
+        self: &Rc<Self>,
+        connection: &Rc<Connection>,
+        state: &mut State,
+        join: Join,
+        approval: Approval,
+    ) {
+        let Some(behind) = self.answer(connection, state, &join, Ok(approval)) else { return };
+        let (shard, connection) = (Rc::clone(self), Rc::clone(connection));
+        tokio::task::spawn_local(async move { shard.catch_up(&connection, &join, behind).await });
+    }
+
+    /// Answers a join. The reply is in the outbox before any change can be, since both are done by this thread. Whoever
+    /// resumes is no member yet: it has to be told first what it missed.
     fn answer(
         &self,
         connection: &Rc<Connection>,
+        state: &mut State,
         join: &Join,
         verdict: Result<Approval, Refusal>,
     ) -> Option<Behind> {
-        let open = connection.is_open();
-        let state = &mut *connection.state.borrow_mut();
-        if !open || !state.conversation.awaits(join.channel) {
+        if !state.conversation.awaits(join.channel) {
             return None;
         }
         let mut behind = None;
@@ -239,10 +278,13 @@ impl Shard {
     }
 
     /// Puts frames into outboxes, in order, and writes what sockets take. Pauses for full outboxes.
-    async fn deliver(&self, deliveries: &[Delivery]) {
+    async fn deliver(&self, deliveries: Vec<Delivery>) {
+        let deliveries = batch::together(deliveries, self.rules.outbox_bytes);
+        // A frame with others behind it waits for them, so that each socket is written to once.
         let mut listed: Vec<Rc<Connection>> = Vec::new();
-        for delivery in deliveries {
-            let full = self.distribute(delivery, &mut listed);
+        let alone = deliveries.len() == 1;
+        for delivery in &deliveries {
+            let full = self.distribute(delivery, (!alone).then_some(&mut listed));
             if full.is_empty() {
                 continue;
             }
@@ -259,13 +301,15 @@ impl Shard {
         flush(&mut listed);
     }
 
-    /// Puts the frames of one change where there is room; returns whom there was none for.
+    /// Puts the frames of one change, or of several in a row, where there is room: into sockets at once, or into
+    /// outboxes that are `listed`. Returns whom there was none for.
     fn distribute(
         &self,
         delivery: &Delivery,
-        listed: &mut Vec<Rc<Connection>>,
+        mut listed: Option<&mut Vec<Rc<Connection>>>,
     ) -> Vec<(Rc<Connection>, Frame)> {
         let mut full = Vec::new();
+        let now = Instant::now();
         let members = self.members.borrow();
         let Some(members) = members.get(&delivery.topic) else { return full };
         for (_, member) in members {
@@ -276,20 +320,20 @@ impl Shard {
                 continue;
             };
             let connection = &member.connection;
-            if !connection.is_open() {
+            let state = &mut *connection.state.borrow_mut();
+            if !state.is_open() {
                 continue;
             }
-            let has_room = {
-                let state = &mut *connection.state.borrow_mut();
-                let has_room = state.outbox.has_room(frame.len(), self.rules.outbox_bytes);
-                if has_room {
-                    state.outbox.push(frame);
-                }
-                has_room
-            };
-            if !has_room {
+            if !state.outbox.has_room(frame.len(), self.rules.outbox_bytes) {
                 full.push((Rc::clone(connection), frame.clone()));
-            } else if !connection.listed.replace(true) {
+                continue;
+            }
+            let Some(listed) = &mut listed else {
+                connection.send(state, frame, now);
+                continue;
+            };
+            state.outbox.push(frame);
+            if !connection.listed.replace(true) {
                 listed.push(Rc::clone(connection));
             }
         }
@@ -320,7 +364,7 @@ impl Shard {
             };
             if left.is_zero() {
                 // The last try is our own, so that a shard that was busy elsewhere closes nobody.
-                connection.flush();
+                connection.insist();
                 let state = connection.state.borrow();
                 if state.outbox.has_room(length, self.rules.outbox_bytes) {
                     continue;

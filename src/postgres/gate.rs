@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
 use postgres_protocol::escape::escape_identifier;
 use tokio::sync::{Mutex, OnceCell, mpsc, watch};
 use tokio_postgres::Client;
@@ -69,12 +70,45 @@ impl Gate {
         }
     }
 
+    /// The approval, where it is known without waiting: changes flow, the table was asked for a moment ago, and a
+    /// filter's value needs no look from the database.
+    #[must_use]
+    pub fn known(&self, topic: &Topic) -> Option<Approval> {
+        if !self.readiness.borrow().is_live() {
+            return None;
+        }
+        match topic {
+            Topic::All => Some(open(Pattern::All)),
+            Topic::Schema(_) => None,
+            Topic::Table { schema, table } => {
+                self.remembered(schema, table)?;
+                Some(open(Pattern::Table(schema.as_str().into(), table.as_str().into())))
+            }
+            Topic::Filtered { schema, table, filter } => {
+                let found = self.remembered(schema, table)?;
+                // Without a gate to ask at there is nothing to wait for.
+                let resolved = filter::resolve(None, &found, schema, table, filter).now_or_never()?.ok()?;
+                Some(Approval { pattern: resolved.pattern, warnings: resolved.warnings })
+            }
+        }
+    }
+
+    /// A table that may be joined and was asked for a moment ago.
+    fn remembered(&self, schema: &str, table: &str) -> Option<Arc<Table>> {
+        let tables = self.tables.try_lock().ok()?;
+        let (asked, cell) = tables.get(&(schema.to_owned(), table.to_owned()))?;
+        let found = cell
+            .get()?
+            .as_ref()
+            .filter(|found| found.published && !matches!(found.kind, 'v' | 'm' | 'f' | 'S'))?;
+        (asked.elapsed() < FRESH).then(|| Arc::clone(found))
+    }
+
     async fn decide(mut self, topic: &Topic) -> Result<Approval, Refusal> {
         let live = async { self.readiness.wait_for(Readiness::is_live).await.is_ok() };
         if !tokio::time::timeout(WAIT, live).await.unwrap_or(false) {
             return Err(Refusal::Unavailable(unavailable(self.readiness.borrow().phase)));
         }
-        let open = |pattern| Approval { pattern, warnings: [].into() };
         match topic {
             Topic::All => Ok(open(Pattern::All)),
             Topic::Schema(schema) => {
@@ -90,7 +124,7 @@ impl Gate {
             }
             Topic::Filtered { schema, table, filter } => {
                 let found = self.published(schema, table).await?;
-                let resolved = filter::resolve(&self, &found, schema, table, filter).await?;
+                let resolved = filter::resolve(Some(&self), &found, schema, table, filter).await?;
                 Ok(Approval { pattern: resolved.pattern, warnings: resolved.warnings })
             }
         }
@@ -154,6 +188,10 @@ impl Gate {
             }
         }))
     }
+}
+
+fn open(pattern: Pattern) -> Approval {
+    Approval { pattern, warnings: [].into() }
 }
 
 /// The table's name as a statement may hold it.

@@ -6,6 +6,7 @@
 mod graphql;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -19,7 +20,7 @@ use crate::channel;
 use crate::dispatch::Dispatcher;
 use crate::graphql::schema::SchemaError;
 use crate::http::{self, App, Console, Listed, Listing, Writer};
-use crate::hub::{Hub, Rules};
+use crate::hub::{Door, Hub, Rules};
 use crate::postgres::gate::Gate;
 use crate::postgres::replication::Reader;
 use crate::postgres::session::Session;
@@ -99,22 +100,18 @@ impl Server {
         let listener = TcpListener::bind(address).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
 
-        let (gate, questions) = mpsc::channel(QUESTIONS);
-        let shards = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let replay = Replay::new(settings.window);
-        let hub = Hub::start(shards, rules(settings), &replay, &gate).map_err(ServerError::Threads)?;
-        let drain = settings.shutdown.drain;
         let session = Session::new(database, "walcast-sql");
+        let publication = settings.replication.publication.clone();
+        let (announce, readiness) = watch::channel(Readiness::starting());
+        let gate = Gate::new(session.clone(), &publication, readiness.clone());
+        let hub = hub(settings, gate).map_err(ServerError::Threads)?;
+        let drain = settings.shutdown.drain;
         let (stop, stopped) = watch::channel(false);
         let graphql = graphql::start(settings, database, session.clone(), stopped.clone())?;
         let (graphql, feeds) = graphql.unzip();
         let feeds = feeds.unwrap_or_default();
-        let (dispatcher, inlet, watches) = Dispatcher::new(hub.clone(), feeds.clone(), drain);
+        let (dispatcher, inlet, watches) = Dispatcher::new(hub.clone(), feeds.clone(), announce, drain);
         tokio::spawn(dispatcher.run());
-
-        let publication = settings.replication.publication.clone();
-        let readiness = watches.readiness.clone();
-        tokio::spawn(Gate::new(session.clone(), &publication, readiness.clone()).run(questions));
 
         let source = Source {
             slot: settings.replication.slot.clone(),
@@ -187,6 +184,16 @@ impl Server {
         tracing::info!("stopped");
         ended.map_err(ServerError::Task)?.map_err(ServerError::Reader)
     }
+}
+
+/// The hub, whose joins the gate answers.
+fn hub(settings: &Settings, gate: Gate) -> std::io::Result<Hub> {
+    let (ask, questions) = mpsc::channel(QUESTIONS);
+    let known = gate.clone();
+    tokio::spawn(gate.run(questions));
+    let shards = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let door = Door { known: Arc::new(move |topic| known.known(topic)), questions: ask };
+    Hub::start(shards, rules(settings), &Replay::new(settings.window), &door)
 }
 
 fn rules(settings: &Settings) -> Rules {

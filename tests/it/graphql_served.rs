@@ -20,7 +20,7 @@ use walcast::graphql::plan::Limits;
 use walcast::graphql::schema::Schema;
 use walcast::history::Bounds;
 use walcast::http::{self, App, Console, Documents, GraphQl};
-use walcast::hub::{Hub, Rules};
+use walcast::hub::{Door, Hub, Rules};
 use walcast::operations::{Database, DatabaseError, Identity, Operations, Reply, Running, Served, Step};
 use walcast::readiness::Readiness;
 use walcast::replay::Replay;
@@ -176,7 +176,7 @@ impl Endpoint {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let bounds = Bounds { bytes: 0, age: Duration::ZERO, wal_bytes: 0 };
-        let (gate, _) = mpsc::channel(1);
+        let door = Door { known: Arc::new(|_| None), questions: mpsc::channel(1).0 };
         let rules = Rules {
             limits: walcast::channel::Limits { channels: 1, joins_per_second: 1 },
             profile: Profile::Default,
@@ -189,7 +189,7 @@ impl Endpoint {
             stall: PATIENCE,
         };
         let app = App {
-            hub: Hub::start(1, rules, &Replay::new(bounds), &gate).unwrap(),
+            hub: Hub::start(1, rules, &Replay::new(bounds), &door).unwrap(),
             readiness: watch::channel(Readiness::live()).1,
             origins: OriginRule::default(),
             admin: AdminRule::new(None, address.ip()),

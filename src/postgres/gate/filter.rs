@@ -27,7 +27,8 @@ pub(super) struct Resolved {
 
 /// A filter under way.
 struct Resolution<'a> {
-    gate: &'a Gate,
+    /// Where the database is asked; without it, what takes a question is refused.
+    gate: Option<&'a Gate>,
     /// As messages name it.
     name: String,
     table: &'a Table,
@@ -38,7 +39,7 @@ struct Resolution<'a> {
 type Resolving<'a> = Pin<Box<dyn Future<Output = Result<Condition, Refusal>> + Send + 'a>>;
 
 pub(super) async fn resolve(
-    gate: &Gate,
+    gate: Option<&Gate>,
     found: &Table,
     schema: &str,
     table: &str,
@@ -201,7 +202,10 @@ impl<'a> Resolution<'a> {
     }
 
     async fn client(&self) -> Result<Arc<Client>, Refusal> {
-        self.gate.client().await
+        match self.gate {
+            Some(gate) => gate.client().await,
+            None => Err(Refusal::Unavailable("the database has to be asked")),
+        }
     }
 }
 
