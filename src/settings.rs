@@ -23,7 +23,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use database::{Database, DatabaseError, Host, SslMode};
+pub use database::{Database, DatabaseError, Host};
 pub use graphql::{GraphQl, Renaming};
 pub use problem::{Problem, SettingsError};
 pub use secret::Secret;
@@ -209,7 +209,10 @@ impl Settings {
         let mut reading = Reading::new(&merged, problems);
 
         let database = match mode {
-            Mode::Serve => database(&mut reading, &aliases, read, whole),
+            Mode::Serve => {
+                let named = database(&mut reading, &aliases, read, whole);
+                named.and_then(|database| reading.with_tls(&table::DATABASE_URL, database))
+            }
             Mode::Demo => None,
         };
         let listen = listen(&mut reading, &aliases, whole);

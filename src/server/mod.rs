@@ -12,7 +12,6 @@ use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
-use tokio_postgres::Config;
 
 use crate::access::AdminRule;
 use crate::channel;
@@ -24,7 +23,7 @@ use crate::postgres::gate::Gate;
 use crate::postgres::replication::Reader;
 use crate::postgres::session::Session;
 use crate::postgres::setup::Source;
-use crate::postgres::{PostgresError, catalog};
+use crate::postgres::{Login, PostgresError, catalog};
 use crate::readiness::Readiness;
 use crate::settings::{Secret, Settings};
 
@@ -90,7 +89,7 @@ impl Server {
     /// When the port or the threads cannot be had.
     pub async fn start(
         settings: &Settings,
-        database: &Config,
+        database: &Login,
         write: Option<Writer>,
     ) -> Result<Self, ServerError> {
         let address = settings.listen;

@@ -71,6 +71,7 @@ mod reader_transactions;
 mod refusals;
 mod settings;
 mod slow_clients;
+mod tls;
 mod values;
 mod values_builtin;
 mod values_encoding;
