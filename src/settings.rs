@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::access::OriginRule;
 use crate::access::origin::List;
 use crate::change::value::Profile;
+use crate::postgres::setup::OnSlotLost;
 
 mod database;
 mod graphql;
@@ -78,6 +79,8 @@ pub struct Replication {
     pub temporary: bool,
     /// Whether a missing publication is created.
     pub create_publication: bool,
+    /// What becomes of a slot that was dropped while it was read, or that Postgres gave up.
+    pub on_slot_lost: OnSlotLost,
 }
 
 /// Who may connect.
@@ -227,6 +230,10 @@ impl Settings {
             publication: reading.text(&table::PUBLICATION),
             temporary: reading.flag(&table::TEMPORARY),
             create_publication: reading.flag(&table::CREATE_PUBLICATION),
+            on_slot_lost: match reading.text(&table::ON_SLOT_LOST).as_str() {
+                "recreate" => OnSlotLost::Recreate,
+                _ => OnSlotLost::Stop,
+            },
         };
         reading.text(&table::AUTH_MODE);
         let auth = Auth { mode: AuthMode::None, rule: origin_rule(reading) };

@@ -120,7 +120,7 @@ impl Reader {
 
     /// One replication session, from connecting to its end; without an error it ends only when told to stop.
     async fn session(&mut self) -> Result<(), PostgresError> {
-        let prepare = setup::prepare(&self.session, &self.source);
+        let prepare = setup::prepare(&self.session, &self.source, self.epoch);
         let prepared = within("preparing publication and slot", PREPARE_SECONDS, prepare).await?;
         let config = connecting::config(&self.login, &self.source, self.row_bytes, &prepared);
         let mut client = ReplicationClient::connect_gated(config).await.map_err(PostgresError::Stream)?;

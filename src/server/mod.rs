@@ -118,6 +118,7 @@ impl Server {
             publication: publication.clone(),
             temporary: settings.replication.temporary,
             create_publication: settings.replication.create_publication,
+            on_slot_lost: settings.replication.on_slot_lost,
         };
         let row_bytes = settings.limits.row_bytes;
         let reader = Reader::new(

@@ -102,6 +102,8 @@ pub(super) const CREATE_PUBLICATION: Setting = Setting {
     rule: Rule::Flag,
     fallback: Fallback::PerMode { serve: "false", demo: "true" },
 };
+pub(super) const ON_SLOT_LOST: Setting =
+    text("replication.on_slot_lost", Rule::OneOf(&["stop", "recreate"]), "stop");
 pub(super) const AUTH_MODE: Setting = text("auth.mode", Rule::OneOf(&["none"]), "none");
 pub(super) const ORIGINS: Setting = unset("auth.origins", Rule::Origins);
 pub(super) const HOSTS: Setting = unset("auth.hosts", Rule::Hosts);
@@ -146,7 +148,7 @@ pub(super) const LOG_FILTER: Setting = text("log.filter", Rule::Directives, "inf
 pub(super) const DRAIN: Setting = number("shutdown.drain_seconds", "10", 0, 600, "seconds");
 
 /// Every setting, in the order of the documentation.
-pub(super) const TABLE: [Setting; 47] = [
+pub(super) const TABLE: [Setting; 48] = [
     DATABASE_URL,
     SSLMODE,
     SSLROOTCERT,
@@ -157,6 +159,7 @@ pub(super) const TABLE: [Setting; 47] = [
     PUBLICATION,
     TEMPORARY,
     CREATE_PUBLICATION,
+    ON_SLOT_LOST,
     AUTH_MODE,
     ORIGINS,
     HOSTS,

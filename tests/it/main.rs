@@ -70,6 +70,7 @@ mod reader_timeouts;
 mod reader_transactions;
 mod refusals;
 mod settings;
+mod slot_lost;
 mod slow_clients;
 mod tls;
 mod values;
