@@ -84,7 +84,7 @@ fn run(command: Command) -> Result<(), Failure> {
     for name in UNHEEDED.iter().filter(|name| std::env::var_os(name).is_some()) {
         tracing::warn!(
             name,
-            "this variable of Supabase Realtime 0.x is not heeded: walcast checks no tokens and does not use TLS to Postgres"
+            "this variable of Supabase Realtime 0.x is not heeded: walcast checks no tokens, and takes TLS to Postgres from database.sslmode"
         );
     }
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
@@ -99,13 +99,13 @@ async fn serve(settings: &Settings) -> Result<(), Failure> {
     let stop = stop_signal()?;
     // Loading in this mode demands a database.
     let database = settings.database.as_ref().ok_or("no database is set")?;
-    Server::start(settings, database.config(), None).await?.run(stop).await?;
+    Server::start(settings, &database.login(), None).await?.run(stop).await?;
     Ok(())
 }
 
 async fn schema(settings: &Settings, typescript: bool) -> Result<(), Failure> {
     let database = settings.database.as_ref().ok_or("no database is set")?;
-    let schema = walcast::server::schema(settings, database.config()).await?;
+    let schema = walcast::server::schema(settings, &database.login()).await?;
     let text = if typescript { walcast::graphql::typescript::typescript(&schema) } else { schema.sdl };
     std::io::stdout().lock().write_all(text.as_bytes())?;
     Ok(())

@@ -12,6 +12,7 @@ use crate::access::OriginRule;
 use crate::access::origin::List;
 use crate::change::value::Profile;
 use crate::history::Bounds;
+use crate::postgres::setup::OnSlotLost;
 
 mod database;
 mod graphql;
@@ -24,7 +25,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use database::{Database, DatabaseError, Host, SslMode};
+pub use database::{Database, DatabaseError, Host};
 pub use graphql::{GraphQl, Renaming};
 pub use problem::{Problem, SettingsError};
 pub use secret::Secret;
@@ -81,6 +82,8 @@ pub struct Replication {
     pub temporary: bool,
     /// Whether a missing publication is created.
     pub create_publication: bool,
+    /// What becomes of a slot that was dropped while it was read, or that Postgres gave up.
+    pub on_slot_lost: OnSlotLost,
 }
 
 /// Who may connect.
@@ -212,7 +215,10 @@ impl Settings {
         let mut reading = Reading::new(&merged, problems);
 
         let database = match mode {
-            Mode::Serve => database(&mut reading, &aliases, read, whole),
+            Mode::Serve => {
+                let named = database(&mut reading, &aliases, read, whole);
+                named.and_then(|database| reading.with_tls(&table::DATABASE_URL, database))
+            }
             Mode::Demo => None,
         };
         let listen = listen(&mut reading, &aliases, whole);
@@ -227,6 +233,10 @@ impl Settings {
             publication: reading.text(&table::PUBLICATION),
             temporary: reading.flag(&table::TEMPORARY),
             create_publication: reading.flag(&table::CREATE_PUBLICATION),
+            on_slot_lost: match reading.text(&table::ON_SLOT_LOST).as_str() {
+                "recreate" => OnSlotLost::Recreate,
+                _ => OnSlotLost::Stop,
+            },
         };
         reading.text(&table::AUTH_MODE);
         let auth = Auth { mode: AuthMode::None, rule: origin_rule(reading) };

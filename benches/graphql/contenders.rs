@@ -140,10 +140,10 @@ impl Stat {
 pub async fn statement(postgres: &Postgres, query: &str) -> String {
     let environment = [("DATABASE_URL".to_owned(), postgres.url())];
     let settings = Settings::load(None, environment, Mode::Serve).unwrap();
-    let config = settings.database.as_ref().unwrap().config();
-    let schema = walcast::server::schema(&settings, config).await.unwrap();
+    let login = settings.database.as_ref().unwrap().login();
+    let schema = walcast::server::schema(&settings, &login).await.unwrap();
     let options = PoolOptions { role: None, connections: 1, wait: Duration::ZERO, statement: Duration::ZERO };
-    let pool = Pool::new(config, options).unwrap();
+    let pool = Pool::new(&login, options).unwrap();
     let limits = Limits {
         depth: settings.graphql.depth,
         cost: settings.graphql.cost,

@@ -11,11 +11,10 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
-use tokio_postgres::Config;
 
 use crate::http::{Answer, DemoWrite};
-use crate::postgres::PostgresError;
 use crate::postgres::session::Session;
+use crate::postgres::{Login, PostgresError};
 use crate::server::{Server, ServerError};
 use crate::settings::Settings;
 use cluster::{Binaries, Cluster, ClusterError, Options};
@@ -74,9 +73,9 @@ async fn serve(
     stop: &mut (impl Future<Output = ()> + Unpin),
 ) -> Result<(), DemoError> {
     let url = cluster.url("postgres");
-    let config: Config = url.parse().map_err(|error| DemoError::Load(PostgresError::Connect(error)))?;
+    let login: Login = url.parse().map_err(|error| DemoError::Load(PostgresError::Connect(error)))?;
     say("loading the example data");
-    let session = Session::new(&config, "walcast-demo");
+    let session = Session::new(&login, "walcast-demo");
     let client = session.client().await.map_err(DemoError::Load)?;
     for sql in [SCHEMA, FUNCTIONS] {
         client.batch_execute(sql).await.map_err(|error| DemoError::Load(PostgresError::Sql(error)))?;
@@ -86,7 +85,7 @@ async fn serve(
         Box::pin(async move { write(&session, action).await.map_err(|error| error.to_string()) })
     };
     leave_url(cluster, &url)?;
-    let server = Server::start(settings, &config, Some(Box::new(writer))).await?;
+    let server = Server::start(settings, &login, Some(Box::new(writer))).await?;
     let (mut readiness, address) = (server.readiness(), server.address());
     let greeting = tokio::spawn(async move {
         if readiness.wait_for(crate::readiness::Readiness::is_live).await.is_ok() {

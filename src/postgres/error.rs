@@ -3,6 +3,7 @@
 use pgwire_replication::PgWireError;
 use thiserror::Error;
 
+use super::tls::TlsError;
 use crate::change::assembler::AssemblyError;
 use crate::pgoutput::DecodeError;
 
@@ -27,6 +28,9 @@ pub enum PostgresError {
     /// No SQL session could be had.
     #[error("cannot connect to the database: {}", sql_text(.0))]
     Connect(tokio_postgres::Error),
+    /// TLS cannot be had as it is demanded.
+    #[error("cannot connect to the database: {0}")]
+    Tls(#[from] TlsError),
     /// The replication session failed.
     #[error("the replication session failed: {0}")]
     Stream(PgWireError),
@@ -102,7 +106,10 @@ impl PostgresError {
                 error.code().map_or(Class::Retry, |code| class_of(code.code()))
             }
             Self::Stream(PgWireError::Server(text)) => sqlstate(text).map_or(Class::Retry, class_of),
+            // An SQL session came before, by the same rules: what breaks now is the connection, not its terms.
+            Self::Stream(PgWireError::Tls(text)) if is_broken_handshake(text) => Class::Retry,
             Self::Stream(PgWireError::Auth(_) | PgWireError::Tls(_))
+            | Self::Tls(_)
             | Self::Operator(_)
             | Self::RowTooLarge { .. } => Class::Operator,
             Self::Stream(_)
@@ -126,6 +133,11 @@ impl PostgresError {
             _ => None,
         }
     }
+}
+
+/// Whether a TLS handshake ended by itself, and not over a certificate.
+fn is_broken_handshake(text: &str) -> bool {
+    text.starts_with("TLS handshake failed") && !text.contains("certificate")
 }
 
 /// The SQLSTATE that `pgwire-replication` puts at the end of a server's message.
@@ -164,6 +176,9 @@ mod tests {
         );
         assert_eq!(class("no code at all"), Class::Retry);
         assert_eq!(PostgresError::Stream(PgWireError::Auth("no".into())).class(), Class::Operator);
+        let tls = |text: &str| PostgresError::Stream(PgWireError::Tls(text.into())).class();
+        assert_eq!(tls("TLS handshake failed: tls handshake eof"), Class::Retry);
+        assert_eq!(tls("TLS handshake failed: invalid peer certificate: UnknownIssuer"), Class::Operator);
         assert_eq!(PostgresError::Decode(DecodeError::UnknownMessage { tag: 0 }).class(), Class::Bug);
     }
 }

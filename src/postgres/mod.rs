@@ -8,11 +8,14 @@ pub mod catalog;
 pub mod error;
 pub mod gate;
 pub mod introspection;
+pub mod login;
 pub mod pool;
 pub mod replication;
 pub mod schema_watch;
 pub mod session;
 pub mod setup;
+pub mod tls;
 pub mod types;
 
 pub use error::{Class, PostgresError};
+pub use login::Login;

@@ -13,9 +13,8 @@ use deadpool::Runtime;
 use deadpool::managed::{self, BuildError, Object, PoolConfig, PoolError, QueueMode, TimeoutType, Timeouts};
 use futures_util::FutureExt;
 use tokio::time::timeout;
-use tokio_postgres::Config;
 
-use super::PostgresError;
+use super::Login;
 use crate::operations::{Database, DatabaseError, Identity, Reply, Running, Step};
 use connection::{Connection, Connector};
 use failure::Failure;
@@ -48,12 +47,12 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// Connections to `config`; nothing is connected yet.
+    /// Connections to `login`; nothing is connected yet.
     ///
     /// # Errors
     /// None that a pool with a runtime is known to have.
-    pub fn new(config: &Config, options: PoolOptions) -> Result<Self, BuildError> {
-        let connections = managed::Pool::builder(Connector::new(config, &options))
+    pub fn new(login: &Login, options: PoolOptions) -> Result<Self, BuildError> {
+        let connections = managed::Pool::builder(Connector::new(login, &options))
             .config(PoolConfig {
                 max_size: options.connections,
                 timeouts: Timeouts { wait: Some(options.wait), create: Some(CONNECT), recycle: None },
@@ -78,7 +77,6 @@ impl Pool {
             )),
             PoolError::Backend(error) => {
                 let told = failure::told_of_connecting(&error);
-                let error = PostgresError::Connect(error);
                 tracing::debug!(%error, "a connection for GraphQL cannot be made");
                 told
             }

@@ -9,12 +9,11 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use pgwire_replication::{PgWireError, ReplicationClient, ReplicationEvent};
 use tokio::sync::watch;
-use tokio_postgres::Config;
 
 use super::backoff::Backoff;
 use super::session::{CONNECT_SECONDS, Session};
 use super::setup::{self, Prepared, Source};
-use super::{Class, PostgresError, types};
+use super::{Class, Login, PostgresError, types};
 use crate::change::assembler::{Assembler, Passed};
 use crate::change::message::Content;
 use crate::dispatch::{Inlet, Watches};
@@ -35,7 +34,7 @@ const LAST_ACKNOWLEDGEMENT: Duration = Duration::from_secs(3);
 
 /// The task that reads the slot.
 pub struct Reader {
-    config: Config,
+    login: Login,
     session: Session,
     source: Source,
     /// The largest message accepted, in bytes.
@@ -50,10 +49,10 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// A reader of `source` in the database of `config`.
+    /// A reader of `source` in the database of `login`.
     #[must_use]
     pub fn new(
-        config: Config,
+        login: Login,
         session: Session,
         source: Source,
         row_bytes: usize,
@@ -62,18 +61,7 @@ impl Reader {
         stop: watch::Receiver<bool>,
     ) -> Self {
         let passed = Passed::default();
-        Self {
-            config,
-            session,
-            source,
-            row_bytes,
-            inlet,
-            watches,
-            stop,
-            passed,
-            epoch: None,
-            was_live: false,
-        }
+        Self { login, session, source, row_bytes, inlet, watches, stop, passed, epoch: None, was_live: false }
     }
 
     /// Streams until told to stop.
@@ -132,9 +120,9 @@ impl Reader {
 
     /// One replication session, from connecting to its end; without an error it ends only when told to stop.
     async fn session(&mut self) -> Result<(), PostgresError> {
-        let prepare = setup::prepare(&self.session, &self.source);
+        let prepare = setup::prepare(&self.session, &self.source, self.epoch);
         let prepared = within("preparing publication and slot", PREPARE_SECONDS, prepare).await?;
-        let config = connecting::config(&self.config, &self.source, self.row_bytes, &prepared);
+        let config = connecting::config(&self.login, &self.source, self.row_bytes, &prepared);
         let mut client = ReplicationClient::connect_gated(config).await.map_err(PostgresError::Stream)?;
         let (epoch, position) =
             within("opening the replication session", CONNECT_SECONDS, self.open(&mut client, &prepared))

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
+use tokio_postgres::Client;
 use tokio_postgres::types::{Oid, ToSql};
-use tokio_postgres::{Client, Config};
 
 use super::backoff::Backoff;
 use super::introspection::{self, Fingerprint};
-use super::session::{Session, as_role};
-use super::{Class, PostgresError};
+use super::session::Session;
+use super::{Class, Login, PostgresError};
 use crate::graphql::catalog::Catalog;
 
 /// How long it rests between two looks at least, however often it is nudged.
@@ -81,7 +81,7 @@ impl SchemaWatch {
     /// error that DDL may have caused gives it.
     #[must_use]
     pub fn new(
-        asked: &Config,
+        asked: &Login,
         role: Option<&str>,
         followed: Session,
         schemas: Vec<String>,
@@ -89,10 +89,8 @@ impl SchemaWatch {
         loopback: bool,
         nudge: Arc<Notify>,
     ) -> Self {
-        let mut asked = as_role(asked, role);
         // Compiling a question takes longer than answering it.
-        let options = format!("{} -c jit=off", asked.get_options().unwrap_or_default());
-        asked.options(options);
+        let asked = asked.as_role(role).with_options("-c jit=off");
         Self {
             asked: Session::new(&asked, "walcast-schema"),
             followed,

@@ -8,7 +8,7 @@ use tokio_postgres::Client;
 
 use super::PostgresError;
 use super::session::Session;
-use crate::lsn::Lsn;
+use crate::lsn::{Epoch, Lsn};
 
 /// The replication session's name in `pg_stat_replication`; what `synchronous_standby_names` would match.
 pub const APPLICATION_NAME: &str = "walcast";
@@ -27,6 +27,19 @@ pub struct Source {
     pub temporary: bool,
     /// A missing publication is created, where that breaks nobody's writes.
     pub create_publication: bool,
+    /// What becomes of a permanent slot that is lost.
+    pub on_slot_lost: OnSlotLost,
+}
+
+/// What is done when the slot that was read is gone, or Postgres has given it up. What was written since cannot be
+/// had any more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnSlotLost {
+    /// The stream stays down until somebody decides.
+    #[default]
+    Stop,
+    /// It is made anew, and every client is told.
+    Recreate,
 }
 
 /// What the preparation found.
@@ -41,16 +54,22 @@ pub struct Prepared {
     pub slot_position: Option<Lsn>,
 }
 
-/// Checks the server and makes publication and slot.
+/// Checks the server and makes publication and slot. `known` is the epoch in which this process has read the slot
+/// before: then the slot is no longer missing but lost, unless the server has been promoted or replaced meanwhile, and
+/// the log is another one in any case.
 ///
 /// # Errors
 /// With whole sentences for the operator where something is missing.
-pub async fn prepare(session: &Session, source: &Source) -> Result<Prepared, PostgresError> {
+pub async fn prepare(
+    session: &Session,
+    source: &Source,
+    known: Option<Epoch>,
+) -> Result<Prepared, PostgresError> {
     let client = session.client().await?;
     let (wal_sender_timeout, sql_ascii) = check_server(&client).await?;
     let created = ensure_publication(&client, source).await?;
     let slot_position =
-        if source.temporary { None } else { Some(ensure_slot(&client, source, created).await?) };
+        if source.temporary { None } else { Some(ensure_slot(&client, source, created, known).await?) };
     Ok(Prepared { wal_sender_timeout, sql_ascii, slot_position })
 }
 
@@ -236,23 +255,41 @@ fn creation(publication: &str, tables: &[OwnTable]) -> String {
     format!("CREATE PUBLICATION {publication} FOR TABLE {} {with}", names.join(", "))
 }
 
+// The reason is a column from 17 on.
 const SLOT: &str = "select plugin::text, database::text, current_database()::text, temporary, wal_status::text, \
-    confirmed_flush_lsn::text, active_pid from pg_replication_slots where slot_name = $1";
+    confirmed_flush_lsn::text, active_pid, to_jsonb(s) ->> 'invalidation_reason' \
+    from pg_replication_slots s where slot_name = $1";
+
+/// The setting of Postgres by which a slot was given up (PostgreSQL manual, 53.20 `pg_replication_slots`).
+fn invalidation(reason: Option<&str>) -> &str {
+    match reason {
+        Some("wal_removed") | None => "max_slot_wal_keep_size",
+        Some("idle_timeout") => "idle_replication_slot_timeout",
+        Some(reason) => reason,
+    }
+}
 
 /// Makes sure that the permanent slot exists, and returns where it goes on.
 async fn ensure_slot(
     client: &Client,
     source: &Source,
     publication_is_new: bool,
+    known: Option<Epoch>,
 ) -> Result<Lsn, PostgresError> {
     let slot = &source.slot;
     let Some(row) = client.query_opt(SLOT, &[slot]).await.map_err(PostgresError::Sql)? else {
-        let created = client
-            .query_one("select lsn::text from pg_create_logical_replication_slot($1, 'pgoutput')", &[slot])
-            .await
-            .map_err(PostgresError::Sql)?;
-        tracing::info!(slot, "created the replication slot");
-        return position(created.get(0));
+        if known.is_some() && known == Some(epoch(client).await?) {
+            if source.on_slot_lost == OnSlotLost::Stop {
+                return operator(format!(
+                    "the slot {slot:?} was dropped while this server was reading it, and the changes since cannot be \
+                     had any more; to go on from now, restart, or run SELECT \
+                     pg_create_logical_replication_slot('{slot}', 'pgoutput'); with replication.on_slot_lost = \
+                     \"recreate\" that is done at once"
+                ));
+            }
+            tracing::warn!(slot, "the replication slot was dropped; it is made anew");
+        }
+        return create_slot(client, slot).await;
     };
     let (plugin, database, here): (Option<String>, Option<String>, String) =
         (row.get(0), row.get(1), row.get(2));
@@ -266,11 +303,20 @@ async fn ensure_slot(
         ));
     }
     if status.as_deref() == Some("lost") {
-        return operator(format!(
-            "the slot {slot:?} is lost: Postgres removed log that was not read yet (max_slot_wal_keep_size), and the \
-             changes in it cannot be had any more; run SELECT pg_drop_replication_slot('{slot}') and restart to go on \
-             from now"
-        ));
+        let reason: Option<String> = row.get(7);
+        let reason = invalidation(reason.as_deref());
+        if source.on_slot_lost == OnSlotLost::Stop {
+            return operator(format!(
+                "the slot {slot:?} is lost: Postgres gave it up ({reason}), and the changes that were not read yet \
+                 cannot be had any more; to go on from now, run SELECT pg_drop_replication_slot('{slot}') and \
+                 restart; with replication.on_slot_lost = \"recreate\" that is done at once"
+            ));
+        }
+        tracing::warn!(slot, reason, "Postgres gave the replication slot up; it is made anew");
+        // In one transaction with its creation the name would still be taken.
+        let drop = client.execute("select pg_drop_replication_slot($1)", &[slot]).await;
+        drop.map_err(PostgresError::Sql)?;
+        return create_slot(client, slot).await;
     }
     if publication_is_new {
         return operator(format!(
@@ -287,6 +333,24 @@ async fn ensure_slot(
         ));
     }
     position(confirmed.as_deref().unwrap_or("0/0"))
+}
+
+async fn create_slot(client: &Client, slot: &str) -> Result<Lsn, PostgresError> {
+    let sql = "select lsn::text from pg_create_logical_replication_slot($1, 'pgoutput')";
+    let created = client.query_one(sql, &[&slot]).await.map_err(PostgresError::Sql)?;
+    tracing::info!(slot, "created the replication slot");
+    position(created.get(0))
+}
+
+/// The epoch in which the server writes now. The timeline is the first eight digits of a segment's name: what the
+/// control file says of it lags behind a promotion.
+async fn epoch(client: &Client) -> Result<Epoch, PostgresError> {
+    let sql = "select system_identifier, ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int8 \
+               from pg_control_system()";
+    let row = client.query_one(sql, &[]).await.map_err(PostgresError::Sql)?;
+    let (system, timeline): (i64, i64) = (row.get(0), row.get(1));
+    // It is unsigned, and SQL has no such type.
+    Ok(Epoch { system: system.cast_unsigned(), timeline: u32::try_from(timeline).unwrap_or_default() })
 }
 
 /// Up to where a slot is confirmed; `None` when there is no such slot.

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use tokio::sync::{Notify, watch};
-use tokio_postgres::Config;
 
 use super::ServerError;
 use crate::feeds::{Feeds, LiveOptions};
@@ -13,10 +12,10 @@ use crate::graphql::schema::Schema;
 use crate::graphql::tags::Names;
 use crate::http::{Documents, GraphQl};
 use crate::operations::{Fault, Identity, Operations, Served};
-use crate::postgres::introspection;
 use crate::postgres::pool::{Pool, PoolOptions};
 use crate::postgres::schema_watch::{SchemaWatch, Sight};
-use crate::postgres::session::{Session, as_role};
+use crate::postgres::session::Session;
+use crate::postgres::{Login, introspection};
 use crate::settings::{self, Settings};
 
 /// What clients are told where an operator has to mend something.
@@ -25,7 +24,7 @@ const OFF: &str = "GraphQL is off on this server; its log says why";
 /// Starts the endpoint; it has a schema once the catalog was read. `followed` is the database whose changes are read.
 pub(super) fn start(
     settings: &Settings,
-    database: &Config,
+    database: &Login,
     followed: Session,
     stopped: watch::Receiver<bool>,
 ) -> Result<Option<(Arc<GraphQl>, Feeds)>, ServerError> {
@@ -39,9 +38,9 @@ pub(super) fn start(
         None => Documents::default(),
     };
     // The demo's database has no setting.
-    let asked = own.database.as_ref().map_or(database, settings::Database::config);
+    let asked = own.database.as_ref().map_or_else(|| database.clone(), settings::Database::login);
     let pool = Pool::new(
-        asked,
+        &asked,
         PoolOptions {
             role: own.role.clone(),
             connections: own.connections,
@@ -60,7 +59,7 @@ pub(super) fn start(
     let operations = Operations::new(Arc::new(pool), limits, Arc::clone(&stale));
     let loopback = settings.listen.ip().to_canonical().is_loopback();
     let watch = SchemaWatch::new(
-        asked,
+        &asked,
         own.role.as_deref(),
         followed,
         own.schemas.clone(),
@@ -85,10 +84,10 @@ pub(super) fn start(
 ///
 /// # Errors
 /// When the database cannot be asked, or has nothing to serve.
-pub async fn schema(settings: &Settings, database: &Config) -> Result<Schema, ServerError> {
+pub async fn schema(settings: &Settings, database: &Login) -> Result<Schema, ServerError> {
     let own = &settings.graphql;
-    let asked = own.database.as_ref().map_or(database, settings::Database::config);
-    let session = Session::new(&as_role(asked, own.role.as_deref()), "walcast-schema");
+    let asked = own.database.as_ref().map_or_else(|| database.clone(), settings::Database::login);
+    let session = Session::new(&asked.as_role(own.role.as_deref()), "walcast-schema");
     let client = session.client().await.map_err(ServerError::Catalog)?;
     let catalog = introspection::catalog(&client, &own.schemas, &settings.replication.publication)
         .await

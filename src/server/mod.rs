@@ -13,7 +13,6 @@ use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
-use tokio_postgres::Config;
 
 use crate::access::AdminRule;
 use crate::channel;
@@ -25,7 +24,7 @@ use crate::postgres::gate::Gate;
 use crate::postgres::replication::Reader;
 use crate::postgres::session::Session;
 use crate::postgres::setup::Source;
-use crate::postgres::{PostgresError, catalog};
+use crate::postgres::{Login, PostgresError, catalog};
 use crate::readiness::Readiness;
 use crate::replay::Replay;
 use crate::settings::{Secret, Settings};
@@ -92,7 +91,7 @@ impl Server {
     /// When the port or the threads cannot be had.
     pub async fn start(
         settings: &Settings,
-        database: &Config,
+        database: &Login,
         write: Option<Writer>,
     ) -> Result<Self, ServerError> {
         let address = settings.listen;
@@ -118,6 +117,7 @@ impl Server {
             publication: publication.clone(),
             temporary: settings.replication.temporary,
             create_publication: settings.replication.create_publication,
+            on_slot_lost: settings.replication.on_slot_lost,
         };
         let row_bytes = settings.limits.row_bytes;
         let reader = Reader::new(

@@ -8,9 +8,15 @@ use std::time::Duration;
 
 use thiserror::Error;
 use tokio_postgres::Config;
-use tokio_postgres::config::{ChannelBinding, Host as ConfigHost, SslMode as ConfigSslMode, SslNegotiation};
+use tokio_postgres::config::{ChannelBinding, Host as ConfigHost, SslNegotiation};
 
 use super::secret::Secret;
+use crate::postgres::Login;
+use crate::postgres::tls::Tls;
+
+mod parameters;
+
+pub(super) use parameters::TlsParameters;
 
 /// How long a connection attempt may take when `connect_timeout` is not given; libpq would wait for ever.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -29,11 +35,13 @@ pub struct Database {
     pub password: Option<Secret>,
     /// The database; the user's name when the text names none, as libpq does it.
     pub dbname: String,
-    /// What the text says about TLS.
-    pub sslmode: SslMode,
+    /// What the text, or settings beside it, say about TLS.
+    pub tls: Tls,
     /// How long one connection attempt may take; 10 s when the text does not say.
     pub connect_timeout: Duration,
     config: Config,
+    /// What the text itself says about TLS.
+    parameters: TlsParameters,
 }
 
 /// A server's address.
@@ -43,15 +51,6 @@ pub enum Host {
     Tcp(String),
     /// The directory of a Unix-domain socket.
     Unix(PathBuf),
-}
-
-/// libpq's `sslmode`, as far as connections without TLS can honour it: both connect in plain text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SslMode {
-    /// Never use TLS.
-    Disable,
-    /// TLS was welcome, not required.
-    Prefer,
 }
 
 /// Why a text is no usable database address. No variant repeats a part of the text where a password
@@ -81,11 +80,15 @@ pub enum DatabaseError {
         "has a parameter that is not known, or a blank or & in a value that must be quoted or percent-encoded"
     )]
     Unknown,
-    /// A mode of TLS that cannot be had.
-    #[error(
-        "asks for {0}: TLS to Postgres is not supported yet (sslmode disable and prefer connect in plain text)"
-    )]
+    /// A way of using TLS that cannot be had.
+    #[error("asks for {0}, which is not supported; sslmode may be disable, prefer, require or verify-full")]
     Tls(&'static str),
+    /// Authorities are given, but nobody would ask them.
+    #[error("gives sslrootcert, but sslmode={0} checks no certificate; write sslmode=verify-full")]
+    RootUnused(&'static str),
+    /// A certificate without its key, or the other way round.
+    #[error("gives only one of sslcert and sslkey, which belong together")]
+    HalfIdentity,
     /// More than one server.
     #[error("names more than one host; walcast follows one server")]
     Hosts,
@@ -133,10 +136,31 @@ const NAMED: [&str; 27] = [
 
 impl Database {
     /// The settings for ordinary SQL connections, with everything that the text said, such as
-    /// `application_name` and `options`; to be used without TLS.
+    /// `application_name` and `options`.
     #[must_use]
     pub const fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// What all connections take.
+    #[must_use]
+    pub fn login(&self) -> Login {
+        Login::new(self.config.clone(), self.tls.clone())
+    }
+
+    /// The same, where settings beside the text say something about TLS, too.
+    ///
+    /// # Errors
+    /// When the two together contradict themselves.
+    pub(super) fn overruled_by(self, settings: &TlsParameters) -> Result<Self, DatabaseError> {
+        let parameters = self.parameters.overruled_by(settings);
+        self.with_tls(parameters)
+    }
+
+    fn with_tls(mut self, parameters: TlsParameters) -> Result<Self, DatabaseError> {
+        self.tls = parameters.tls()?;
+        self.parameters = parameters;
+        Ok(self)
     }
 
     /// Checks and completes what tokio-postgres parsed, or what older variables add up to.
@@ -144,19 +168,12 @@ impl Database {
     /// # Errors
     /// A [`DatabaseError`] for what is missing or cannot be had.
     pub fn from_config(mut config: Config) -> Result<Self, DatabaseError> {
-        if config.get_ssl_mode() == ConfigSslMode::Require {
-            return Err(DatabaseError::Tls("sslmode=require"));
-        }
         if config.get_ssl_negotiation() == SslNegotiation::Direct {
             return Err(DatabaseError::Tls("sslnegotiation=direct"));
         }
         if config.get_channel_binding() == ChannelBinding::Require {
             return Err(DatabaseError::Tls("channel_binding=require"));
         }
-        let sslmode = match config.get_ssl_mode() {
-            ConfigSslMode::Disable => SslMode::Disable,
-            _ => SslMode::Prefer,
-        };
         let named = match config.get_hosts() {
             [] => None,
             [ConfigHost::Tcp(name)] if is_host(name) => Some(Host::Tcp(name.clone())),
@@ -172,7 +189,13 @@ impl Database {
                 config.host("localhost");
                 Host::Tcp("localhost".to_owned())
             }
-            ([address], _) => Host::Tcp(address.to_string()),
+            ([address], named) => {
+                let address = address.to_string();
+                if named.is_none() {
+                    config.host(&address);
+                }
+                Host::Tcp(address)
+            }
             _ => return Err(DatabaseError::Hosts),
         };
         let port = match config.get_ports() {
@@ -195,7 +218,8 @@ impl Database {
         }
         config.dbname(&dbname).connect_timeout(connect_timeout);
         let password = password.map(Secret::new);
-        Ok(Self { host, port, user, password, dbname, sslmode, connect_timeout, config })
+        let (tls, parameters) = (Tls::default(), TlsParameters::default());
+        Ok(Self { host, port, user, password, dbname, tls, connect_timeout, config, parameters })
     }
 }
 
@@ -217,13 +241,9 @@ impl FromStr for Database {
                 return Err(DatabaseError::NotEncoded);
             }
         }
-        // Modes that tokio-postgres does not know by name.
-        for mode in ["sslmode=verify-full", "sslmode=verify-ca", "sslmode=allow"] {
-            if text.contains(mode) {
-                return Err(DatabaseError::Tls(mode));
-            }
-        }
-        text.parse::<Config>().map_err(|error| fault(&error)).and_then(Self::from_config)
+        let (parameters, text) = TlsParameters::take_from(text)?;
+        let config = text.parse::<Config>().map_err(|error| fault(&error))?;
+        Self::from_config(config)?.with_tls(parameters)
     }
 }
 
@@ -269,7 +289,7 @@ impl fmt::Debug for Database {
             .field("user", &self.user)
             .field("password", &self.password)
             .field("dbname", &self.dbname)
-            .field("sslmode", &self.sslmode)
+            .field("tls", &self.tls)
             .field("connect_timeout", &self.connect_timeout)
             .finish_non_exhaustive()
     }
@@ -278,6 +298,7 @@ impl fmt::Debug for Database {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::postgres::tls::SslMode;
 
     fn parse(text: &str) -> Result<Database, DatabaseError> {
         text.parse()
@@ -294,7 +315,7 @@ mod tests {
             assert_eq!(database.to_string(), "host=db.example port=6432 user=wal dbname=app");
             assert_eq!(database.password.as_ref().unwrap().expose(), "p@ss/é");
             assert_eq!(
-                (database.sslmode, database.connect_timeout),
+                (database.tls.mode, database.connect_timeout),
                 (SslMode::Disable, Duration::from_secs(3))
             );
         }
@@ -304,7 +325,7 @@ mod tests {
     fn what_is_left_out_has_the_documented_value_for_both_clients() {
         let database = parse("\n postgresql://wal@/?application_name=feed \n").unwrap();
         assert_eq!(database.to_string(), "host=localhost port=5432 user=wal dbname=wal");
-        assert_eq!((database.sslmode, database.connect_timeout), (SslMode::Prefer, CONNECT_TIMEOUT));
+        assert_eq!((database.tls.mode, database.connect_timeout), (SslMode::Prefer, CONNECT_TIMEOUT));
         assert!(database.password.is_none());
         let config = database.config();
         assert_eq!(config.get_hosts(), [ConfigHost::Tcp("localhost".into())]);
@@ -327,21 +348,16 @@ mod tests {
     }
 
     #[test]
-    fn every_demand_for_tls_is_refused_by_name() {
-        for demand in [
-            "sslmode=require",
-            "sslmode=verify-ca",
-            "sslmode=verify-full",
-            "sslmode=allow",
-            "sslnegotiation=direct",
-            "channel_binding=require",
-        ] {
+    fn every_demand_for_tls_that_cannot_be_had_is_refused_by_name() {
+        for demand in
+            ["sslmode=verify-ca", "sslmode=allow", "sslnegotiation=direct", "channel_binding=require"]
+        {
             for text in [format!("host=h user=u {demand}"), format!("postgres://u@h/d?{demand}")] {
                 assert_eq!(parse(&text).unwrap_err(), DatabaseError::Tls(demand), "{text}");
             }
         }
-        let text = parse("postgres://u@h/d?sslmode=require").unwrap_err().to_string();
-        assert!(text.contains("sslmode=require: TLS to Postgres is not supported yet"), "{text}");
+        let text = parse("postgres://u@h/d?sslmode=verify-ca").unwrap_err().to_string();
+        assert!(text.contains("sslmode=verify-ca, which is not supported; sslmode may be"), "{text}");
     }
 
     #[test]

@@ -66,7 +66,8 @@ pub struct Renaming {
 impl GraphQl {
     pub(super) fn read(reading: &mut Reading<'_>, followed: Option<&Database>) -> Self {
         let database = if reading.is_set(&table::GRAPHQL_URL) {
-            reading.database(&table::GRAPHQL_URL)
+            let named = reading.database(&table::GRAPHQL_URL);
+            named.and_then(|database| reading.with_tls(&table::GRAPHQL_URL, database))
         } else {
             followed.cloned()
         };

@@ -6,21 +6,23 @@ use std::time::Duration;
 use config::{Config, Value, ValueKind};
 use tracing_subscriber::EnvFilter;
 
-use super::database::{Database, DatabaseError};
+use super::database::{Database, DatabaseError, TlsParameters};
 use super::problem::{Problem, shown};
 use super::secret::Secret;
-use super::table::{Rule, Setting};
+use super::table::{self, Rule, Setting};
+use crate::postgres::tls::SslMode;
 
 /// The merged settings, and the problems found so far. A value that does not fit is noted and replaced
 /// by its type's own default, which nobody sees: settings with problems are never handed out.
 pub(super) struct Reading<'a> {
     merged: &'a Config,
     pub(super) problems: Vec<Problem>,
+    tls: Option<TlsParameters>,
 }
 
 impl<'a> Reading<'a> {
     pub(super) const fn new(merged: &'a Config, problems: Vec<Problem>) -> Self {
-        Self { merged, problems }
+        Self { merged, problems, tls: None }
     }
 
     /// Whether the file or the environment sets it.
@@ -89,6 +91,33 @@ impl<'a> Reading<'a> {
     pub(super) fn database(&mut self, setting: &Setting) -> Option<Database> {
         let text = self.scalar(setting)?;
         text.parse().map_err(|error: DatabaseError| self.refuse(setting, error.to_string())).ok()
+    }
+
+    /// `database`, as `setting` names it, with what the settings of TLS say beside it.
+    pub(super) fn with_tls(&mut self, setting: &Setting, database: Database) -> Option<Database> {
+        let parameters = if let Some(known) = self.tls.clone() { known } else { self.read_tls() };
+        match database.overruled_by(&parameters) {
+            Ok(database) => Some(database),
+            Err(error) => {
+                let name = self.name(setting);
+                let right = "correct it, or the settings database.sslmode, sslrootcert, sslcert and sslkey";
+                self.problems.push(Problem::new(name, error.to_string(), right));
+                None
+            }
+        }
+    }
+
+    /// Once, so that what is wrong is told once.
+    fn read_tls(&mut self) -> TlsParameters {
+        let sslmode = self.optional(&table::SSLMODE);
+        let parameters = TlsParameters {
+            sslmode: sslmode.as_deref().and_then(SslMode::of_word),
+            sslrootcert: self.optional(&table::SSLROOTCERT),
+            sslcert: self.optional(&table::SSLCERT),
+            sslkey: self.optional(&table::SSLKEY),
+        };
+        self.tls = Some(parameters.clone());
+        parameters
     }
 
     pub(super) fn secret(&mut self, setting: &Setting) -> Option<Secret> {

@@ -6,6 +6,7 @@
 use std::fmt;
 
 use super::Mode;
+use crate::postgres::tls::SslMode;
 
 /// One setting.
 #[derive(Debug)]
@@ -88,6 +89,10 @@ const fn unset(key: &'static str, rule: Rule) -> Setting {
 }
 
 pub(super) const DATABASE_URL: Setting = unset("database.url", Rule::DatabaseUrl);
+pub(super) const SSLMODE: Setting = unset("database.sslmode", Rule::OneOf(&SslMode::WORDS));
+pub(super) const SSLROOTCERT: Setting = unset("database.sslrootcert", Rule::File);
+pub(super) const SSLCERT: Setting = unset("database.sslcert", Rule::File);
+pub(super) const SSLKEY: Setting = unset("database.sslkey", Rule::File);
 pub(super) const LISTEN: Setting = text("listen", Rule::Address, "127.0.0.1:4000");
 pub(super) const SLOT: Setting = text("replication.slot", Rule::Slot, "walcast");
 pub(super) const PUBLICATION: Setting = text("replication.publication", Rule::Name, "walcast");
@@ -97,6 +102,8 @@ pub(super) const CREATE_PUBLICATION: Setting = Setting {
     rule: Rule::Flag,
     fallback: Fallback::PerMode { serve: "false", demo: "true" },
 };
+pub(super) const ON_SLOT_LOST: Setting =
+    text("replication.on_slot_lost", Rule::OneOf(&["stop", "recreate"]), "stop");
 pub(super) const AUTH_MODE: Setting = text("auth.mode", Rule::OneOf(&["none"]), "none");
 pub(super) const ORIGINS: Setting = unset("auth.origins", Rule::Origins);
 pub(super) const HOSTS: Setting = unset("auth.hosts", Rule::Hosts);
@@ -144,13 +151,18 @@ pub(super) const LOG_FILTER: Setting = text("log.filter", Rule::Directives, "inf
 pub(super) const DRAIN: Setting = number("shutdown.drain_seconds", "10", 0, 600, "seconds");
 
 /// Every setting, in the order of the documentation.
-pub(super) const TABLE: [Setting; 46] = [
+pub(super) const TABLE: [Setting; 51] = [
     DATABASE_URL,
+    SSLMODE,
+    SSLROOTCERT,
+    SSLCERT,
+    SSLKEY,
     LISTEN,
     SLOT,
     PUBLICATION,
     TEMPORARY,
     CREATE_PUBLICATION,
+    ON_SLOT_LOST,
     AUTH_MODE,
     ORIGINS,
     HOSTS,

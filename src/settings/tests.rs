@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::table::{Fallback, Rule, TABLE};
 use super::*;
+use crate::postgres::tls::SslMode;
 
 const DOCS: &str = include_str!("../../docs/configuration.md");
 const URL: &str = "postgres://walcast:hunter2@db:6432/app";
@@ -71,6 +72,25 @@ fn the_environment_wins_over_the_file_and_the_file_over_defaults() {
     let passes = |origin| settings.auth.rule.cors_allow_origin(Some(origin)).is_some();
     assert!(passes("https://env.example") && passes("null"));
     assert!(!passes("https://file.example") && !passes("https://more.example"));
+}
+
+#[test]
+fn settings_of_tls_win_over_every_address() {
+    let env = [
+        ("DATABASE_URL", "postgres://u@h/d?sslmode=disable"),
+        ("WALCAST__GRAPHQL__URL", "postgres://v@h/d?sslmode=require"),
+        ("WALCAST__DATABASE__SSLMODE", "verify-full"),
+        ("WALCAST__DATABASE__SSLROOTCERT", "/ca.pem"),
+    ];
+    let settings = load_in(Mode::Serve, None, &env).unwrap();
+    for database in [settings.database.unwrap(), settings.graphql.database.unwrap()] {
+        assert_eq!((database.tls.mode, database.tls.roots), (SslMode::VerifyFull, Some("/ca.pem".into())));
+    }
+    let half = only(with_env(&[("WALCAST__DATABASE__SSLKEY", "/k")]), "DATABASE_URL");
+    assert!(half.contains("gives only one of sslcert and sslkey"), "{half}");
+    let wrong = with_env(&[("WALCAST__DATABASE__SSLMODE", "on"), ("WALCAST__GRAPHQL__URL", URL)]);
+    let wrong = only(wrong, "WALCAST__DATABASE__SSLMODE");
+    assert!(wrong.contains("write disable or prefer or require or verify-full"), "{wrong}");
 }
 
 #[test]
@@ -377,7 +397,9 @@ fn the_documentation_shows_the_tables_defaults_and_ranges() {
             Fallback::PerMode { serve, demo } => format!("`{serve}`; in `demo` `{demo}`"),
             Fallback::Nothing if setting.key == "database.url" => "required".to_owned(),
             Fallback::Nothing => match setting.rule {
-                Rule::DatabaseUrl | Rule::Secret { .. } | Rule::Name | Rule::File => "not set".to_owned(),
+                Rule::DatabaseUrl | Rule::Secret { .. } | Rule::Name | Rule::File | Rule::OneOf(_) => {
+                    "not set".to_owned()
+                }
                 _ => "empty".to_owned(),
             },
         };
@@ -408,9 +430,10 @@ fn the_documentations_files_load() {
 
 #[test]
 fn the_documentations_database_addresses_parse() {
-    let block = DOCS.split("```text\n").nth(1).and_then(|text| text.split("```").next()).unwrap();
-    assert_eq!(block.lines().count(), 3);
-    for line in block.lines() {
+    let blocks = DOCS.split("```text\n").skip(1).filter_map(|text| text.split("```").next());
+    let lines: Vec<&str> = blocks.flat_map(str::lines).collect();
+    assert_eq!(lines.len(), 4);
+    for line in lines {
         line.parse::<Database>().unwrap_or_else(|error| panic!("{line}: {error}"));
     }
 }

@@ -83,7 +83,11 @@ async fn a_gap_in_the_log_is_told_and_the_subscription_goes_on() {
     let slot = Slot::new(database.connect().await);
     let client = database.connect().await;
     client.batch_execute(DEMO).await.unwrap();
-    let graph = Graph::of(database, client, &[("WALCAST__REPLICATION__SLOT", &slot.name)]).await;
+    let settings = [
+        ("WALCAST__REPLICATION__SLOT", slot.name.as_str()),
+        ("WALCAST__REPLICATION__ON_SLOT_LOST", "recreate"),
+    ];
+    let graph = Graph::of(database, client, &settings).await;
     offered(&graph, "newMessage").await;
     let mut stream = subscribe(&graph, "newMessage(roomId: 7) { body }").await;
     slot.drop_under_its_reader().await;

@@ -150,6 +150,7 @@ async fn a_slot_that_was_dropped_under_us_is_made_anew_and_every_client_is_told(
         let settings = [
             ("WALCAST__REPLICATION__SLOT", slot.name.as_str()),
             ("WALCAST__REPLICATION__TEMPORARY", temporary),
+            ("WALCAST__REPLICATION__ON_SLOT_LOST", "recreate"),
         ];
         let walcast = Walcast::serve(&database, &settings).await;
         let mut socket = Socket::connect(&walcast).await;

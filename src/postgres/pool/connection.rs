@@ -8,14 +8,15 @@ use deadpool::managed::{Manager, Metrics, RecycleError, RecycleResult};
 use lru::LruCache;
 use tokio::task::AbortHandle;
 use tokio::{join, time};
-use tokio_postgres::config::SslMode;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{CancelToken, Client, Config, Error, NoTls, Statement};
+use tokio_postgres::{CancelToken, Client, Statement};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::failure::Failure;
 use super::{CONNECT, PoolOptions};
 use crate::operations::{Identity, Parameter, Reply, Step};
-use crate::postgres::session::{PINNED_OUTPUT, as_role};
+use crate::postgres::session::PINNED_OUTPUT;
+use crate::postgres::{Login, PostgresError};
 
 /// Statements that a connection keeps prepared. Operations have few shapes where people write them, and as many as they
 /// like where programs do.
@@ -32,7 +33,7 @@ const ASSUME: &str = "select set_config('role', $1, true), set_config('request.j
 
 /// Makes connections.
 pub(super) struct Connector {
-    config: Config,
+    login: Login,
 }
 
 /// One connection.
@@ -42,57 +43,62 @@ pub(super) struct Connection {
     assume: Option<Statement>,
     /// An operation has begun and not ended: what the session is in the middle of is not known.
     busy: bool,
-    token: Arc<CancelToken>,
+    cancel: Arc<Cancel>,
     task: AbortHandle,
+}
+
+/// How the server is asked to end a statement: by a connection of its own, which goes the same way.
+struct Cancel {
+    token: CancelToken,
+    connector: MakeRustlsConnect,
 }
 
 /// An operation that has begun. Dropped before its end, it has the server cancel what runs, and closes the
 /// connection, which rolls back what is open.
 pub(super) struct UnderWay {
-    token: Arc<CancelToken>,
+    cancel: Arc<Cancel>,
     task: AbortHandle,
     over: bool,
 }
 
 impl Connector {
-    pub(super) fn new(config: &Config, options: &PoolOptions) -> Self {
+    pub(super) fn new(login: &Login, options: &PoolOptions) -> Self {
         let statement = options.statement.as_millis();
-        let mut config = as_role(config, options.role.as_deref());
-        let own = config.get_options().unwrap_or_default();
         // Ours come last, so that they win. Without claims a policy reads `{}`, on every connection alike: a
         // setting that was once made for a transaction reads as an empty text afterwards, which is no JSON.
-        let options = format!(
-            "{own} {PINNED_OUTPUT} -c default_transaction_read_only=on -c statement_timeout={statement} \
+        let pinned = format!(
+            "{PINNED_OUTPUT} -c default_transaction_read_only=on -c statement_timeout={statement} \
              -c idle_in_transaction_session_timeout={} -c request.jwt.claims={{}}",
             statement.max(5_000)
         );
-        config
-            .options(options)
-            .application_name("walcast-graphql")
-            .ssl_mode(SslMode::Disable)
-            .connect_timeout(CONNECT)
-            .keepalives_idle(Duration::from_secs(30));
-        Self { config }
+        let login = login.as_role(options.role.as_deref()).with_options(&pinned).with(|config| {
+            config
+                .application_name("walcast-graphql")
+                .connect_timeout(CONNECT)
+                .keepalives_idle(Duration::from_secs(30));
+        });
+        Self { login }
     }
 }
 
 impl Manager for Connector {
     type Type = Connection;
-    type Error = Error;
+    type Error = PostgresError;
 
-    async fn create(&self) -> Result<Connection, Error> {
-        let (client, connection) = Box::pin(self.config.connect(NoTls)).await?;
+    async fn create(&self) -> Result<Connection, PostgresError> {
+        let connector = self.login.connector()?;
+        let (client, connection) = Box::pin(self.login.connect(connector.clone())).await?;
         let task = tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection for GraphQL ended");
             }
         });
-        let token = Arc::new(client.cancel_token());
+        let cancel = Arc::new(Cancel { token: client.cancel_token(), connector });
         let (statements, task) = (LruCache::new(PREPARED), task.abort_handle());
-        Ok(Connection { client, statements, assume: None, busy: false, token, task })
+        Ok(Connection { client, statements, assume: None, busy: false, cancel, task })
     }
 
-    async fn recycle(&self, connection: &mut Connection, _: &Metrics) -> RecycleResult<Error> {
+    async fn recycle(&self, connection: &mut Connection, _: &Metrics) -> RecycleResult<PostgresError> {
         if connection.busy || connection.client.is_closed() {
             return Err(RecycleError::message("it is closed"));
         }
@@ -104,7 +110,7 @@ impl Connection {
     /// An operation begins.
     pub(super) fn start(&mut self) -> UnderWay {
         self.busy = true;
-        UnderWay { token: Arc::clone(&self.token), task: self.task.clone(), over: false }
+        UnderWay { cancel: Arc::clone(&self.cancel), task: self.task.clone(), over: false }
     }
 
     /// It has ended, and so the next one may begin, unless the connection is done with.
@@ -240,10 +246,11 @@ impl Drop for UnderWay {
             return;
         }
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return self.task.abort() };
-        let (token, task) = (Arc::clone(&self.token), self.task.clone());
+        let (cancel, task) = (Arc::clone(&self.cancel), self.task.clone());
         runtime.spawn(async move {
             if !task.is_finished() {
-                let _ = time::timeout(CANCEL, token.cancel_query(NoTls)).await;
+                let asking = cancel.token.cancel_query(cancel.connector.clone());
+                let _ = time::timeout(CANCEL, asking).await;
             }
             task.abort();
         });

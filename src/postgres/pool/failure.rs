@@ -4,6 +4,7 @@ use tokio_postgres::Error;
 use tokio_postgres::error::SqlState;
 
 use crate::operations::DatabaseError;
+use crate::postgres::PostgresError;
 
 /// What the client is told of a database that is not there.
 pub(super) const UNREACHABLE: &str = "the database cannot be reached";
@@ -75,7 +76,10 @@ impl Failure {
 
 /// What the client is told of a connection that cannot be made. The server's words are for the log: they name
 /// logins and hosts.
-pub(super) fn told_of_connecting(error: &Error) -> DatabaseError {
+pub(super) fn told_of_connecting(error: &PostgresError) -> DatabaseError {
+    let PostgresError::Connect(error) = error else {
+        return DatabaseError::Unavailable(UNREACHABLE.to_owned());
+    };
     if error.as_db_error().is_none() || is_lost(error) {
         return unavailable(error);
     }

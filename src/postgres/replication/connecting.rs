@@ -4,13 +4,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use pgwire_replication::{PgWireError, ReplicationConfig};
-use tokio_postgres::Config;
-use tokio_postgres::config::Host;
 
 use crate::lsn::Lsn;
-use crate::postgres::PostgresError;
 use crate::postgres::session::PINNED_OUTPUT;
 use crate::postgres::setup::{APPLICATION_NAME, Prepared, Source};
+use crate::postgres::{Login, PostgresError};
 
 /// Events that the crate may buffer. It counts events, not bytes, and a row may be large.
 const BUFFERED_EVENTS: usize = 64;
@@ -18,18 +16,15 @@ const BUFFERED_EVENTS: usize = 64;
 /// How often the position is reported, unless `wal_sender_timeout` asks for more.
 const STATUS: Duration = Duration::from_secs(1);
 
-/// A session that reads `source` in the database of `config`, with rows of at most `row_bytes` bytes.
+/// A session that reads `source` in the database of `login`, with rows of at most `row_bytes` bytes.
 pub(super) fn config(
-    config: &Config,
+    login: &Login,
     source: &Source,
     row_bytes: usize,
     prepared: &Prepared,
 ) -> ReplicationConfig {
-    let host = match config.get_hosts().first() {
-        Some(Host::Tcp(host)) => host.clone(),
-        Some(Host::Unix(path)) => path.to_string_lossy().into_owned(),
-        None => "localhost".into(),
-    };
+    let (host, port) = login.endpoint();
+    let config = login.config();
     let user = config.get_user().unwrap_or("postgres");
     let password = config.get_password().map(String::from_utf8_lossy).unwrap_or_default();
     let database = config.get_dbname().unwrap_or(user);
@@ -38,7 +33,8 @@ pub(super) fn config(
     let status = if fifth.is_zero() { STATUS } else { STATUS.min(fifth) };
     let own = config.get_options().unwrap_or_default();
     ReplicationConfig::new(host, user, password, database, quote(&source.slot), quote(&source.publication))
-        .with_port(config.get_ports().first().copied().unwrap_or(5432))
+        .with_port(port)
+        .with_tls(login.replication_tls())
         .with_status_interval(status)
         .with_wakeup_interval(status)
         .with_buffer_size(BUFFERED_EVENTS)
