@@ -20,8 +20,8 @@ pub struct Table {
     pub full: bool,
     /// Its columns, in order.
     pub columns: Vec<Column>,
-    /// The database's encoding is UTF-8, so that texts under COLLATE "C" have the order of their bytes here.
-    pub utf8: bool,
+    /// The database's encoding (PostgreSQL manual, 24.3.1), in whose bytes texts have their order under COLLATE "C".
+    pub encoding: String,
 }
 
 /// A column as a filter needs to know it.
@@ -79,7 +79,7 @@ const TABLE: &str = "select c.oid, c.relkind::text, c.relreplident::text, \
        join pg_class lc on lc.oid = l.relid and lc.oid <> c.oid join pg_namespace ln on ln.oid = lc.relnamespace \
        join pg_publication_tables pt on pt.schemaname = ln.nspname and pt.tablename = lc.relname \
        where pt.pubname = $3), \
-    current_setting('server_encoding') = 'UTF8' \
+    current_setting('server_encoding') \
     from pg_class c join pg_namespace n on n.oid = c.relnamespace \
     where n.nspname = $1 and c.relname = $2 and c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')";
 
@@ -157,7 +157,7 @@ pub async fn table(
         by_partitions: row.get(5),
         full: identity == "f",
         columns: columns.collect(),
-        utf8: row.get(6),
+        encoding: row.get(6),
     }))
 }
 

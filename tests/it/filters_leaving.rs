@@ -203,3 +203,81 @@ async fn nulls_never_match_and_truncate_reaches_every_filter() {
     let truncate = json!([["TRUNCATE", null, null, null]]);
     assert_eq!(seen, vec![truncate; 5]);
 }
+
+#[tokio::test]
+async fn filters_of_several_columns_need_all_of_them_to_know_who_leaves() {
+    let database = cluster::shared(postgres_binaries::majors()[0]).database().await;
+    let client = database.connect().await;
+    client
+        .batch_execute(&format!(
+            "{SCHEMA}; create table several (id int primary key, a int, b text); create table known (like several \
+             including all); alter table known replica identity full"
+        ))
+        .await
+        .unwrap();
+    let walcast = Walcast::serve(&database, &[]).await;
+    let mut setting = setting(&walcast, client).await;
+    let warned = |columns: &str| {
+        json!([format!(
+            "DELETEs, and rows that leave the filter, cannot be told: {columns} not part of the replica identity; \
+             ALTER TABLE \"public\".\"several\" REPLICA IDENTITY FULL mends it"
+        )])
+    };
+    let all = "id=lt.10,or=(a.gt.5,b.eq.x)";
+    assert_eq!(
+        setting.join(&format!("realtime:public:several:{all}")).await["warnings"],
+        warned("columns a, b are")
+    );
+    let any = setting.join("realtime:public:several:or=(id.eq.1,a.is.null)").await;
+    assert_eq!(any["warnings"], warned("column a is"));
+    assert_eq!(setting.join(&format!("realtime:public:known:{all}")).await["warnings"], json!(null));
+    let script = "insert into T values (1, 9, 'y'); update T set a = 1; update T set b = 'x'; update T set id = 10; \
+                  update T set id = 2, a = null; delete from T; insert into T values (1, null, null); delete from T;";
+    let seen = setting.told(&(script.replace('T', "several") + &script.replace('T', "known"))).await;
+    let row = |id: i32, a: Option<i32>, b: Option<&str>| json!({"id": id, "a": a, "b": b});
+    assert_eq!(
+        seen,
+        [
+            json!([
+                ["INSERT", row(1, Some(9), Some("y")), null, null],
+                ["UPDATE", row(1, Some(1), Some("x")), null, null],
+                ["UPDATE", row(2, None, Some("x")), {"id": 10}, null],
+            ]),
+            // The key alone says that the row was there, and what became of it.
+            json!([
+                ["INSERT", row(1, Some(9), Some("y")), null, null],
+                ["UPDATE", row(1, Some(1), Some("y")), null, null],
+                ["UPDATE", row(1, Some(1), Some("x")), null, null],
+                ["DELETE", null, {"id": 1}, "filter"],
+                ["UPDATE", row(2, None, Some("x")), {"id": 10}, null],
+                ["INSERT", row(1, None, None), null, null],
+                ["DELETE", null, {"id": 1}, null],
+            ]),
+            json!([
+                ["INSERT", row(1, Some(9), Some("y")), null, null],
+                ["DELETE", null, row(1, Some(9), Some("y")), "filter"],
+                ["UPDATE", row(1, Some(1), Some("x")), row(1, Some(1), Some("y")), null],
+                ["DELETE", null, row(1, Some(1), Some("x")), "filter"],
+                ["UPDATE", row(2, None, Some("x")), row(10, Some(1), Some("x")), null],
+                ["DELETE", null, row(2, None, Some("x")), null],
+            ]),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn another_column_rules_out_what_a_large_value_leaves_open() {
+    let database = cluster::shared(postgres_binaries::majors()[0]).database().await;
+    let client = database.connect().await;
+    client.batch_execute(SCHEMA).await.unwrap();
+    let walcast = Walcast::serve(&database, &[]).await;
+    let mut setting = setting(&walcast, client).await;
+    for filter in ["n=eq.2,big=like.y%", "n=gt.2,big=like.x%", "n=eq.2,not.or=(big.eq.z,n.is.null)"] {
+        setting.join(&format!("realtime:public:toasted:{filter}")).await;
+    }
+    let seen = setting
+        .told("insert into toasted values (1, repeat('x', 4000), 1); update toasted set n = 2; update toasted set n = 1")
+        .await;
+    let updated = json!(["UPDATE", {"id": 1, "n": 2}, null, null]);
+    assert_eq!(seen, [json!([updated]), json!([]), json!([updated])]);
+}

@@ -132,8 +132,7 @@ impl<'a> Resolution<'a> {
             let labels = catalog::labels(&client, column.type_oid).await.map_err(lost)?;
             return Ok(Kind::Labels(labels.into_iter().map(Into::into).collect()));
         }
-        // Other encodings than these order characters otherwise than UTF-8 does.
-        if !kind.ordered() || column.is_text() && !self.table.utf8 {
+        if !kind.ordered() || column.is_text() && !self.is_utf8() {
             return Err(undecided("the order", column, &column.type_name));
         }
         Ok(kind)
@@ -150,7 +149,7 @@ impl<'a> Resolution<'a> {
             return Err(Refusal::FilterOperator(name, type_name, matching.name(), "texts"));
         }
         equality(column)?;
-        if !self.table.utf8 {
+        if !self.is_utf8() {
             return Err(undecided("a pattern", column, &column.type_name));
         }
         if source.contains('\0') {
@@ -199,6 +198,11 @@ impl<'a> Resolution<'a> {
             read.ok_or_else(refused)?
         };
         texts.into_iter().map(|text| Operand::new(kind, text).ok_or_else(refused)).collect()
+    }
+
+    /// Other encodings order characters otherwise than the log's UTF-8 does, or do not know characters.
+    fn is_utf8(&self) -> bool {
+        self.table.encoding == "UTF8"
     }
 
     async fn client(&self) -> Result<Arc<Client>, Refusal> {

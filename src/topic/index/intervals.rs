@@ -97,25 +97,24 @@ impl<T: PartialEq> Intervals<T> {
 
     /// Calls `found` for what leads on from each range that holds `value`.
     pub(super) fn containing(&self, value: &Key, found: &mut impl FnMut(&T)) {
-        containing(&self.root, value, found);
+        containing(self.root.as_deref(), value, found);
     }
 
     /// Calls `found` for everything.
     pub(super) fn all(&self, found: &mut impl FnMut(&T)) {
-        all(&self.root, found);
+        all(self.root.as_deref(), found);
     }
 }
 
 impl<T> Node<T> {
     /// After something below has changed.
-    fn renewed(mut self: Box<Self>) -> Link<T> {
+    fn renew(&mut self) {
         let below = [&self.left, &self.right].into_iter().flatten().map(|node| &node.latest);
         if let Some(latest) = below.chain([&self.range.high]).max()
             && *latest != self.latest
         {
             self.latest = latest.clone();
         }
-        Some(self)
     }
 }
 
@@ -125,11 +124,13 @@ fn split<T>(link: Link<T>, range: &Range) -> (Link<T>, Link<T>) {
     if node.range < *range {
         let (left, right) = split(node.right.take(), range);
         node.right = left;
-        (node.renewed(), right)
+        node.renew();
+        (Some(node), right)
     } else {
         let (left, right) = split(node.left.take(), range);
         node.left = right;
-        (left, node.renewed())
+        node.renew();
+        (left, Some(node))
     }
 }
 
@@ -140,10 +141,12 @@ fn merge<T>(left: Link<T>, right: Link<T>) -> Link<T> {
         (Some(mut left), Some(mut right)) => {
             if left.rank > right.rank {
                 left.right = merge(left.right.take(), Some(right));
-                left.renewed()
+                left.renew();
+                Some(left)
             } else {
                 right.left = merge(Some(left), right.left.take());
-                right.renewed()
+                right.renew();
+                Some(right)
             }
         }
     }
@@ -161,31 +164,31 @@ fn remove<T: PartialEq>(link: Link<T>, range: &Range, item: &T) -> Link<T> {
             }
         }
     }
-    node.renewed()
+    node.renew();
+    Some(node)
 }
 
-fn containing<T>(link: &Link<T>, value: &Key, found: &mut impl FnMut(&T)) {
-    let mut link = link;
+fn containing<T>(mut link: Option<&Node<T>>, value: &Key, found: &mut impl FnMut(&T)) {
     while let Some(node) = link {
         if node.latest.is_before(value) {
             return;
         }
-        containing(&node.left, value, found);
+        containing(node.left.as_deref(), value, found);
         if !node.range.low.is_before(value) {
             return;
         }
         if !node.range.high.is_before(value) {
             node.leads_to.iter().for_each(&mut *found);
         }
-        link = &node.right;
+        link = node.right.as_deref();
     }
 }
 
-fn all<T>(link: &Link<T>, found: &mut impl FnMut(&T)) {
+fn all<T>(link: Option<&Node<T>>, found: &mut impl FnMut(&T)) {
     let Some(node) = link else { return };
-    all(&node.left, found);
+    all(node.left.as_deref(), found);
     node.leads_to.iter().for_each(&mut *found);
-    all(&node.right, found);
+    all(node.right.as_deref(), found);
 }
 
 #[cfg(test)]
@@ -202,8 +205,8 @@ mod tests {
         ]
     }
 
-    fn height<T>(link: &Link<T>) -> usize {
-        link.as_ref().map_or(0, |node| 1 + height(&node.left).max(height(&node.right)))
+    fn height<T>(link: Option<&Node<T>>) -> usize {
+        link.map_or(0, |node| 1 + height(node.left.as_deref()).max(height(node.right.as_deref())))
     }
 
     proptest! {
@@ -243,7 +246,7 @@ mod tests {
             let low = Edge::At(Key::from_slice(&number.to_be_bytes()), false);
             intervals.insert(Range { low, high: Edge::End }, number);
         }
-        let height = height(&intervals.root);
+        let height = height(intervals.root.as_deref());
         assert!(height < 64, "{height}");
     }
 }
