@@ -8,7 +8,7 @@ use crate::walcast::{Walcast, slot_name};
 use crate::{cluster, postgres_binaries};
 
 const SCHEMA: &str = r#"
-    create table users (id int8 primary key, name text, mood text);
+    create table users (id int8 primary key, name text, mood text, addr inet);
     create table secret (id int primary key);
     create table "Odd ""name""" (id int primary key);
     create table listed (id int primary key, shown int, hidden int);
@@ -76,6 +76,11 @@ const REFUSED: &[(&str, &str, &str)] = &[
         "realtime:public:users:id=gt.NULL",
         "{}",
         "FilterValueInvalid: null is not of type int8 (column \"id\"), and nothing equals it; use is.null",
+    ),
+    (
+        "realtime:public:users:addr=lt.10.0.0.1",
+        "{}",
+        "FilterUnsupported: the order of type inet (column \"addr\") cannot be decided exactly as Postgres would",
     ),
     (
         "realtime:public:users:or=(id.eq.1,nope.eq.2)",
