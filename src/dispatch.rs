@@ -208,6 +208,7 @@ impl Dispatcher {
                     tracing::debug!(%cursor, keys = keys.len(), "keys are invalidated");
                     self.feeds.invalidate(keys, written);
                 }
+                Content::Mark(name) => self.hub.interest().table().marked(name, cursor),
                 // What the window is made of when a process starts was told by the one before.
                 Content::Send(_) if !self.was_live => {}
                 Content::Send(sent) => {

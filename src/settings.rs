@@ -63,12 +63,23 @@ pub struct Settings {
     pub limits: Limits,
     /// What is kept for clients that come back.
     pub window: Bounds,
+    /// How tables are read for clients that ask for their rows.
+    pub snapshot: Snapshot,
     /// How much may wait for a slow client, and how long.
     pub outbox: Outbox,
     /// What is logged.
     pub log: Log,
     /// How the server ends.
     pub shutdown: Shutdown,
+}
+
+/// How tables are read for clients that ask for their rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// How long one may take: meanwhile Postgres cannot clean up what it still shows.
+    pub within: Duration,
+    /// How many are taken at a time, each on a connection of its own.
+    pub connections: usize,
 }
 
 /// How changes are read from Postgres.
@@ -262,6 +273,10 @@ impl Settings {
             age: reading.seconds(&table::WINDOW_AGE),
             wal_bytes: reading.usize(&table::WINDOW_WAL) as u64,
         };
+        let snapshot = Snapshot {
+            within: reading.seconds(&table::SNAPSHOT_SECONDS),
+            connections: reading.usize(&table::SNAPSHOT_CONNECTIONS),
+        };
         let outbox = Outbox {
             bytes: reading.usize(&table::OUTBOX_BYTES),
             pause: reading.milliseconds(&table::PAUSE),
@@ -283,6 +298,7 @@ impl Settings {
             admin,
             limits,
             window,
+            snapshot,
             outbox,
             log,
             shutdown,

@@ -19,6 +19,10 @@ pub const INVALIDATE: &str = "walcast.invalidate";
 /// The prefix of messages that are sent to a topic.
 pub const SEND: &str = "walcast.send";
 
+/// The prefix of our own marks, each a name that nobody else knows. When one comes back, everything that was committed
+/// before it was written has come as well.
+pub const MARK: &str = "walcast.mark";
+
 /// The most keys that are invalidated at once.
 pub const KEYS: usize = 1000;
 
@@ -50,6 +54,8 @@ pub enum Content {
     Invalidate(Arc<[String]>),
     /// Something was sent to a topic.
     Send(Arc<Sent>),
+    /// A mark of ours, or of another process.
+    Mark(Box<str>),
 }
 
 /// What was sent to a topic, by SQL or over HTTP.
@@ -139,6 +145,8 @@ impl Content {
             invalidate
         } else if prefix == SEND.as_bytes() {
             send
+        } else if prefix == MARK.as_bytes() {
+            mark
         } else {
             return None;
         };
@@ -169,6 +177,14 @@ struct Written<'a> {
     payload: &'a RawValue,
     #[serde(default)]
     private: bool,
+}
+
+fn mark(content: &Bytes) -> Result<Content, ContentError> {
+    let what = "mark";
+    let name =
+        std::str::from_utf8(content).map_err(|_| ContentError::Name { what, error: NameError::Control })?;
+    named(what, name)?;
+    Ok(Content::Mark(name.into()))
 }
 
 fn send(content: &Bytes) -> Result<Content, ContentError> {

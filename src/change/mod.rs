@@ -1,6 +1,7 @@
 //! Messages to transactions, and transactions to the JSON a client sees.
 //!
 //! - [`assembler`] keeps the relation cache and turns messages into pieces of transactions
+//! - [`copy`] reads rows that did not come from the log
 //! - [`message`] is what is in the log beside rows
 //! - [`compare`] decides what two values are to each other
 //! - [`types`] and [`value`] know how Postgres text becomes JSON
@@ -8,6 +9,7 @@
 
 pub mod assembler;
 pub mod compare;
+pub mod copy;
 pub mod message;
 pub mod types;
 pub mod value;

@@ -3,12 +3,17 @@
 //! The shape is the early Supabase Realtime server's, which every generation of its clients reads, plus
 //! `cursor`, and where they apply `unchanged` and `left`. docs/protocol.md describes it for users.
 
+pub mod page;
+
 use std::io::Write as _;
 use std::sync::Arc;
 
 use super::value::{Profile, write_string, write_value};
 use super::{Action, Change, Column, OldRow, Relation, Row};
 use crate::pgoutput::Column as Value;
+
+/// What follows the columns of a change.
+const BEHIND_COLUMNS: &[u8] = b",\"commit_timestamp\":\"";
 
 /// The parts of the JSON that all changes of one relation share, written once per relation.
 #[derive(Debug)]
@@ -46,6 +51,13 @@ impl Layout {
     fn head(&self, profile: Profile) -> &[u8] {
         self.head.get(profile.index()).map_or(b"", |json| json)
     }
+
+    /// The array of the columns.
+    fn columns(&self, profile: Profile) -> &[u8] {
+        let head = self.head(profile);
+        let head = head.strip_prefix(b"{\"columns\":").unwrap_or(head);
+        head.strip_suffix(BEHIND_COLUMNS).unwrap_or(head)
+    }
 }
 
 fn head(columns: &[Column], profile: Profile) -> Box<[u8]> {
@@ -66,7 +78,8 @@ fn head(columns: &[Column], profile: Profile) -> Box<[u8]> {
         let modifier = u32::from_ne_bytes(column.type_modifier.to_ne_bytes());
         let _ = write!(out, ",\"type_modifier\":{modifier}}}");
     }
-    out.extend_from_slice(b"],\"commit_timestamp\":\"");
+    out.push(b']');
+    out.extend_from_slice(BEHIND_COLUMNS);
     out.into_boxed_slice()
 }
 

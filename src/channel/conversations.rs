@@ -78,6 +78,7 @@ impl Script {
                     position: Cursor { commit: Lsn(0x1A2B), change: Lsn(0x1A00), index: 3 },
                     epoch: Epoch { system: 0xABC, timeline: 1 },
                     resumption,
+                    snapshot: false,
                     warnings: warnings.into(),
                 };
                 self.conversation().admitted(id(), &admission).into_iter().collect()
@@ -181,7 +182,7 @@ proptest::proptest! {
                 _ => {
                     let Some((channel, _)) = asked.pop() else { continue };
                     let epoch = Epoch { system: 1, timeline: 1 };
-                    let admission = Admission { position: Cursor::default(), epoch, resumption: None, warnings: [].into() };
+                    let admission = Admission { position: Cursor::default(), epoch, resumption: None, snapshot: false, warnings: [].into() };
                     let awaited = conversation.awaits(channel);
                     let effect = if accept {
                         conversation.admitted(channel, &admission)

@@ -9,7 +9,7 @@ pub mod lane;
 pub mod refusal;
 pub mod serializer;
 
-mod options;
+pub mod options;
 mod rate;
 
 use std::sync::Arc;
@@ -70,6 +70,8 @@ pub struct Admission {
     pub epoch: Epoch,
     /// Whether the client can go on from where it was, if it asked.
     pub resumption: Option<Resumption>,
+    /// Whether the table's rows come first.
+    pub snapshot: bool,
     /// What cannot be told on this topic, and the statement that would mend it.
     pub warnings: Arc<[String]>,
 }
@@ -91,6 +93,9 @@ impl Admission {
             }
         };
         response.extend_from_slice(resumed.as_bytes());
+        if self.snapshot {
+            response.extend_from_slice(b",\"snapshot\":true");
+        }
         if !self.warnings.is_empty() {
             response.extend_from_slice(b",\"warnings\":[");
             for (index, warning) in self.warnings.iter().enumerate() {
@@ -103,6 +108,31 @@ impl Admission {
         }
         response.push(b'}');
         response
+    }
+}
+
+/// The end of a snapshot.
+#[derive(Clone, Copy, Debug)]
+pub struct Ending {
+    /// From here on one can resume.
+    pub position: Cursor,
+    /// The history that the position belongs to.
+    pub epoch: Epoch,
+    /// Rows told.
+    pub rows: u64,
+    /// Whether these are all.
+    pub complete: bool,
+}
+
+impl Ending {
+    /// The payload of `snapshot_end`.
+    #[must_use]
+    pub fn payload(&self) -> Vec<u8> {
+        let Self { position, epoch, rows, complete } = self;
+        format!(
+            "{{\"position\":\"{position}\",\"epoch\":\"{epoch}\",\"rows\":{rows},\"complete\":{complete}}}"
+        )
+        .into_bytes()
     }
 }
 
@@ -289,6 +319,17 @@ impl Conversation {
         let at = self.channels.iter().position(|known| known.id == channel)?;
         let channel = self.channels.swap_remove(at);
         Some(self.push(&channel.join_ref, &channel.join_ref, &channel.topic, "phx_error", b"{}"))
+    }
+
+    /// The snapshot of a channel cannot be told: its client is told why, and that the channel crashed.
+    pub fn snapshot_failed(&mut self, channel: ChannelId, refusal: &Refusal) -> Vec<Effect> {
+        let Some(known) = self.channels.iter().find(|known| known.id == channel) else { return Vec::new() };
+        let mut payload = b"{\"reason\":".to_vec();
+        write_string(&mut payload, refusal.to_string().as_bytes());
+        payload.push(b'}');
+        let null = Reference::null();
+        let told = self.push(&null, &null, &known.topic, "snapshot_error", &payload);
+        std::iter::once(told).chain(self.crash(channel)).collect()
     }
 
     fn unmatched(&self, frame: &Incoming<'_>) -> Effect {

@@ -17,6 +17,15 @@ pub struct JoinOptions {
     pub star: bool,
     /// From where the client wants to go on.
     pub since: Option<Since>,
+    /// Whether the table's rows are to come first, unless the client can go on from where it was.
+    pub snapshot: Option<SnapshotOptions>,
+}
+
+/// What is wanted of a snapshot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SnapshotOptions {
+    /// The most rows.
+    pub limit: Option<u64>,
 }
 
 /// The keys that mean something; tokens are taken and ignored while every channel is open to all.
@@ -25,7 +34,7 @@ struct Payload {
     config: Option<IgnoredAny>,
     since: Option<Value>,
     epoch: Option<Value>,
-    snapshot: Option<IgnoredAny>,
+    snapshot: Option<Value>,
     profile: Option<Value>,
     frames: Option<Value>,
 }
@@ -39,12 +48,8 @@ impl JoinOptions {
         let payload = if payload == "null" { "{}" } else { payload };
         let payload: Payload = serde_json::from_str(payload)
             .map_err(|_| Refusal::Option("the payload of phx_join is an object"))?;
-        for (present, name) in
-            [(payload.config.is_some(), "config"), (payload.snapshot.is_some(), "snapshot")]
-        {
-            if present {
-                return Err(Refusal::OptionUnsupported(name));
-            }
+        if payload.config.is_some() {
+            return Err(Refusal::OptionUnsupported("config"));
         }
         let profile = match payload.profile.as_ref().map(|value| value.as_str()) {
             None => standard,
@@ -59,7 +64,8 @@ impl JoinOptions {
             Some(_) => return Err(Refusal::Option("frames is \"both\" or \"type\"")),
         };
         let since = since(payload.since.as_ref(), payload.epoch.as_ref())?;
-        Ok(Self { profile, star, since })
+        let snapshot = snapshot(payload.snapshot.as_ref())?;
+        Ok(Self { profile, star, since, snapshot })
     }
 }
 
@@ -73,4 +79,17 @@ fn since(since: Option<&Value>, epoch: Option<&Value>) -> Result<Option<Since>, 
         since.epoch = epoch.as_str().and_then(|token| token.parse().ok());
     }
     Ok(Some(since))
+}
+
+fn snapshot(snapshot: Option<&Value>) -> Result<Option<SnapshotOptions>, Refusal> {
+    match snapshot {
+        None | Some(Value::Bool(false)) => Ok(None),
+        Some(Value::Bool(true)) => Ok(Some(SnapshotOptions::default())),
+        Some(Value::Object(wanted)) if wanted.keys().all(|key| key == "limit") => match wanted.get("limit") {
+            None => Ok(Some(SnapshotOptions::default())),
+            Some(limit) if limit.is_u64() => Ok(Some(SnapshotOptions { limit: limit.as_u64() })),
+            Some(_) => Err(Refusal::Option("the limit of a snapshot is a whole number of rows")),
+        },
+        Some(_) => Err(Refusal::Option("snapshot is true or {\"limit\": ROWS}")),
+    }
 }

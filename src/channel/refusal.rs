@@ -84,6 +84,32 @@ pub enum Refusal {
     /// The same of a value that was meant to be none.
     #[error("FilterValueInvalid: null is not of type {1} (column {0:?}), and nothing equals it; use is.null")]
     FilterNull(String, String),
+    /// A snapshot of what is not one table.
+    #[error(
+        "OptionInvalid: a snapshot is of one table; join realtime:SCHEMA:TABLE, with or without a filter"
+    )]
+    SnapshotTopic,
+    /// A table whose rows the server's role may not read.
+    #[error(
+        "SnapshotDenied: the server may not read all rows of {0}; grant its role SELECT, and BYPASSRLS if it has policies"
+    )]
+    SnapshotDenied(String),
+    /// A snapshot that took too long.
+    #[error(
+        "SnapshotTooSlow: the snapshot was not read within {seconds} s (snapshot.seconds); ask for fewer rows"
+    )]
+    SnapshotTooSlow {
+        /// The limit in force.
+        seconds: u64,
+    },
+    /// What happened since the snapshot is no longer held.
+    #[error(
+        "SnapshotWindow: changes since the snapshot are no longer held; a larger window (window.bytes) holds them"
+    )]
+    SnapshotWindow,
+    /// Nothing is held on this server.
+    #[error("WindowOff: this server keeps no changes (window.bytes is 0)")]
+    WindowOff,
     /// The stream of changes is not live.
     #[error("Unavailable: the stream of changes is not live ({0}); try again later")]
     Unavailable(&'static str),

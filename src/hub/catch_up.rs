@@ -21,16 +21,16 @@ use crate::replay::Told;
 use crate::topic::pattern::Pattern;
 
 /// Bytes that may wait for a socket before more is taken from the window.
-const LOW: usize = 64 * 1024;
+pub(super) const LOW: usize = 64 * 1024;
 
 /// What is held is routed the moment after.
 const SOON: Duration = Duration::from_millis(1);
 
 /// A channel that was told nothing yet of what lies behind its cursor.
 pub(super) struct Behind {
-    cursor: Cursor,
-    pattern: Pattern,
-    listening: Listening,
+    pub(super) cursor: Cursor,
+    pub(super) pattern: Pattern,
+    pub(super) listening: Listening,
 }
 
 /// How a step of catching up ended.
@@ -46,20 +46,21 @@ enum Step {
 }
 
 impl Shard {
-    /// Admits a channel that resumes behind `cursor`.
+    /// Admits a channel that resumes behind `cursor`, or, without one, is told a snapshot first.
     pub(super) fn begin(
         &self,
         join: &Join,
         approval: Approval,
-        cursor: Cursor,
+        cursor: Option<Cursor>,
     ) -> Result<(Behind, Admission), Refusal> {
         let Approval { pattern, warnings } = approval;
         let listening = self.surroundings.interest.listen(&join.spelled, &pattern);
         let listening = listening.map_err(|full| Refusal::TooManyMembers { limit: full.limit })?;
         let (position, epoch) = listening.position();
         let epoch = epoch.ok_or(Refusal::Unavailable("it never was"))?;
-        let resumption = Some(Resumption::Held(cursor));
-        Ok((Behind { cursor, pattern, listening }, Admission { position, epoch, resumption, warnings }))
+        let (resumption, cursor) = (cursor.map(Resumption::Held), cursor.unwrap_or(position));
+        let admission = Admission { position, epoch, resumption, snapshot: false, warnings };
+        Ok((Behind { cursor, pattern, listening }, admission))
     }
 
     /// Tells the channel what it missed, until it is a member.
@@ -100,7 +101,7 @@ impl Shard {
     ) -> Result<bool, Fallen> {
         let part = self.surroundings.replay.part(behind.cursor, &behind.pattern)?;
         for told in &part.told {
-            let Some(frame) = frame(join, told) else { continue };
+            let Some(frame) = told_frame(join, told) else { continue };
             let full = {
                 let outbox = &mut connection.state.borrow_mut().outbox;
                 outbox.push(&frame);
@@ -135,7 +136,7 @@ impl Shard {
         drop(table);
         for told in &part.told {
             let routed = told.change().is_some_and(|(change, ..)| change.cursor <= position);
-            if let Some(frame) = frame(join, told).filter(|_| routed) {
+            if let Some(frame) = told_frame(join, told).filter(|_| routed) {
                 state.outbox.push(&frame);
             }
         }
@@ -145,7 +146,7 @@ impl Shard {
 }
 
 /// The change in the form in which the channel is told.
-fn frame(join: &Join, told: &Told) -> Option<Frame> {
+pub(super) fn told_frame(join: &Join, told: &Told) -> Option<Frame> {
     let (change, commit_timestamp, _) = told.change()?;
     let mut payloads = Payloads::new(change, commit_timestamp);
     let frames = frames(&mut payloads, &join.spelled, told.telling, LaneSet::of(join.lane));

@@ -257,7 +257,8 @@ impl Connection {
                         profile: options.profile,
                         star: options.star,
                     };
-                    let join = Join { channel, spelled, lane, since: options.since };
+                    let join =
+                        Join { channel, spelled, lane, since: options.since, snapshot: options.snapshot };
                     match shard.known(&topic) {
                         Some(approval) => shard.admit(self, state, join, approval),
                         None => shard.ask(self, join, topic),

@@ -101,7 +101,7 @@ mod tests {
         match length {
             0..126 => bytes.push(0x80 | u8::try_from(length).unwrap()),
             126..65536 => {
-                bytes.push(0x80 | 126);
+                bytes.push(0x80 | 0x7E);
                 bytes.extend(u16::try_from(length).unwrap().to_be_bytes());
             }
             _ => {
@@ -134,7 +134,7 @@ mod tests {
         let unmasked = [0x81, 5, b'x'];
         let reserved = [0xC1, 0x85, 0];
         let opcode = [0x83, 0x85, 0];
-        let long_ping = [0x89, 0x80 | 126, 1, 0];
+        let long_ping = [0x89, 0x80 | 0x7E, 1, 0];
         let over_the_bound = [0x81, 0x80 | 127, 0, 0, 0, 0, 0, 1, 0, 0];
         for bytes in [&unmasked[..], &reserved, &opcode, &long_ping, &over_the_bound] {
             assert_eq!(Inbound::default().take(bytes, 1000), (Cow::Borrowed(bytes), false));

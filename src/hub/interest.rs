@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use slab::Slab;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use crate::channel::lane::{Lane, LaneSet};
 use crate::lsn::{Cursor, Epoch, Lsn};
@@ -33,6 +33,8 @@ pub struct Table {
     sequence: u64,
     position: Cursor,
     epoch: Option<Epoch>,
+    /// Marks that were written to the log, until they come back.
+    marks: HashMap<Box<str>, oneshot::Sender<Cursor>>,
 }
 
 #[derive(Debug)]
@@ -253,6 +255,21 @@ impl Table {
     #[must_use]
     pub const fn position(&self) -> (Cursor, Option<Epoch>) {
         (self.position, self.epoch)
+    }
+
+    /// Resolves when a mark of this name, about to be written to the log, has come back: with its place in the order.
+    pub(super) fn expect(&mut self, mark: &str) -> oneshot::Receiver<Cursor> {
+        self.marks.retain(|_, waiting| !waiting.is_closed());
+        let (came, wait) = oneshot::channel();
+        self.marks.insert(mark.into(), came);
+        wait
+    }
+
+    /// A mark came back.
+    pub fn marked(&mut self, mark: &str, cursor: Cursor) {
+        if let Some(waiting) = self.marks.remove(mark) {
+            let _ = waiting.send(cursor);
+        }
     }
 
     /// Nothing that concerns anybody lies before `lsn`.

@@ -13,6 +13,7 @@ mod interest;
 mod outbox;
 mod port;
 mod shard;
+pub mod snapshot;
 
 use std::fmt;
 use std::net::TcpStream;
@@ -76,6 +77,8 @@ pub struct Door {
     pub known: Known,
     /// Where everything else is asked.
     pub questions: mpsc::Sender<Question>,
+    /// Where snapshots are asked for.
+    pub snapshots: mpsc::Sender<snapshot::Wanted>,
 }
 
 /// What knows some approvals without waiting.

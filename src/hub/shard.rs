@@ -19,6 +19,7 @@ use super::{Approval, Delivery, Newcomer, Rules, Surroundings, Work};
 use super::{batch, inbound};
 use crate::channel::frame::Frame;
 use crate::channel::lane::Lane;
+use crate::channel::options::SnapshotOptions;
 use crate::channel::{Admission, ChannelId, Refusal};
 use crate::history::Resumption;
 use crate::lsn::Since;
@@ -54,7 +55,11 @@ pub(super) struct Join {
     pub(super) spelled: Arc<str>,
     pub(super) lane: Lane,
     pub(super) since: Option<Since>,
+    pub(super) snapshot: Option<SnapshotOptions>,
 }
+
+/// What a channel that is no member yet has to be told first.
+type Later = (Behind, Option<SnapshotOptions>);
 
 struct Member {
     connection: Rc<Connection>,
@@ -173,7 +178,7 @@ impl Shard {
             let behind = shard.answer(&connection, &mut connection.state.borrow_mut(), &join, verdict);
             connection.flush();
             if let Some(behind) = behind {
-                shard.catch_up(&connection, &join, behind).await;
+                shard.later(&connection, &join, behind).await;
             }
         });
     }
@@ -188,7 +193,14 @@ impl Shard {
     ) {
         let Some(behind) = self.answer(connection, state, &join, Ok(approval)) else { return };
         let (shard, connection) = (Rc::clone(self), Rc::clone(connection));
-        tokio::task::spawn_local(async move { shard.catch_up(&connection, &join, behind).await });
+        tokio::task::spawn_local(async move { shard.later(&connection, &join, behind).await });
+    }
+
+    async fn later(&self, connection: &Rc<Connection>, join: &Join, (behind, snapshot): Later) {
+        match snapshot {
+            Some(options) => self.snapshot(connection, join, behind, options).await,
+            None => self.catch_up(connection, join, behind).await,
+        }
     }
 
     /// Answers a join. The reply is in the outbox before any change can be, since both are done by this thread. Whoever
@@ -199,20 +211,32 @@ impl Shard {
         state: &mut State,
         join: &Join,
         verdict: Result<Approval, Refusal>,
-    ) -> Option<Behind> {
+    ) -> Option<Later> {
         if !state.conversation.awaits(join.channel) {
             return None;
         }
         let mut behind = None;
         let admission = verdict.and_then(|approval| {
-            let resumption = join.since.map(|since| self.surroundings.replay.history().resume(&since));
-            if let Some(Resumption::Held(cursor)) = resumption {
-                let (begun, admission) = self.begin(join, approval, cursor)?;
-                behind = Some(begun);
-                return Ok(admission);
+            let replay = &self.surroundings.replay;
+            let resumption = join.since.map(|since| replay.history().resume(&since));
+            let held = match resumption {
+                Some(Resumption::Held(cursor)) => Some(cursor),
+                _ => None,
+            };
+            let snapshot = join.snapshot.filter(|_| held.is_none());
+            if snapshot.is_some() && !replay.history().is_on() {
+                return Err(Refusal::WindowOff);
             }
-            let admission = self.enrol(connection, state, join, &approval)?;
-            Ok(Admission { resumption, ..admission })
+            if snapshot.is_some() && approval.pattern.table().is_none() {
+                return Err(Refusal::SnapshotTopic);
+            }
+            if held.is_none() && snapshot.is_none() {
+                let admission = self.enrol(connection, state, join, &approval)?;
+                return Ok(Admission { resumption, ..admission });
+            }
+            let (begun, admission) = self.begin(join, approval, held)?;
+            behind = Some((begun, snapshot));
+            Ok(Admission { resumption, snapshot: snapshot.is_some(), ..admission })
         });
         let effect = match admission {
             Ok(admission) => state.conversation.admitted(join.channel, &admission),
@@ -240,7 +264,7 @@ impl Shard {
         };
         self.insert(connection, state, join, &registration);
         let warnings = Arc::clone(&approval.warnings);
-        Ok(Admission { position: registration.position, epoch, resumption: None, warnings })
+        Ok(Admission { position: registration.position, epoch, resumption: None, snapshot: false, warnings })
     }
 
     /// Enters a registered member into the shard's table.

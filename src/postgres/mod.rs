@@ -14,6 +14,7 @@ pub mod replication;
 pub mod schema_watch;
 pub mod session;
 pub mod setup;
+pub mod snapshot;
 pub mod tls;
 pub mod types;
 

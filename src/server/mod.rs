@@ -24,9 +24,11 @@ use crate::postgres::gate::Gate;
 use crate::postgres::replication::Reader;
 use crate::postgres::session::Session;
 use crate::postgres::setup::Source;
+use crate::postgres::snapshot::Snapshots;
 use crate::postgres::{Login, PostgresError, catalog};
 use crate::readiness::Readiness;
 use crate::replay::Replay;
+use crate::settings::Snapshot;
 use crate::settings::{Secret, Settings};
 
 /// Joins that may wait for the gate's attention; those beyond wait in their sockets' tasks.
@@ -103,7 +105,9 @@ impl Server {
         let publication = settings.replication.publication.clone();
         let (announce, readiness) = watch::channel(Readiness::starting());
         let gate = Gate::new(session.clone(), &publication, readiness.clone());
-        let hub = hub(settings, gate).map_err(ServerError::Threads)?;
+        let Snapshot { within, connections } = settings.snapshot;
+        let snapshots = Snapshots::new(database, session.clone(), &publication, within, connections);
+        let hub = hub(settings, gate, snapshots).map_err(ServerError::Threads)?;
         let drain = settings.shutdown.drain;
         let (stop, stopped) = watch::channel(false);
         let graphql = graphql::start(settings, database, session.clone(), stopped.clone())?;
@@ -187,12 +191,14 @@ impl Server {
 }
 
 /// The hub, whose joins the gate answers.
-fn hub(settings: &Settings, gate: Gate) -> std::io::Result<Hub> {
+fn hub(settings: &Settings, gate: Gate, snapshots: Snapshots) -> std::io::Result<Hub> {
     let (ask, questions) = mpsc::channel(QUESTIONS);
     let known = gate.clone();
     tokio::spawn(gate.run(questions));
     let shards = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let door = Door { known: Arc::new(move |topic| known.known(topic)), questions: ask };
+    let (wish, wanted) = mpsc::channel(QUESTIONS);
+    tokio::spawn(snapshots.run(wanted));
+    let door = Door { known: Arc::new(move |topic| known.known(topic)), questions: ask, snapshots: wish };
     Hub::start(shards, rules(settings), &Replay::new(settings.window), &door)
 }
 

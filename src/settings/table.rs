@@ -143,6 +143,8 @@ pub(super) const ROW_BYTES: Setting = number("limits.row_bytes", "268435456", 10
 pub(super) const WINDOW_BYTES: Setting = number("window.bytes", "67108864", 0, 1 << 40, "bytes");
 pub(super) const WINDOW_AGE: Setting = number("window.age_seconds", "300", 0, 604_800, "seconds");
 pub(super) const WINDOW_WAL: Setting = number("window.wal_bytes", "1073741824", 0, 1 << 50, "bytes");
+pub(super) const SNAPSHOT_SECONDS: Setting = number("snapshot.seconds", "300", 1, 86_400, "seconds");
+pub(super) const SNAPSHOT_CONNECTIONS: Setting = number("snapshot.connections", "4", 1, 1000, "connections");
 pub(super) const OUTBOX_BYTES: Setting = number("outbox.bytes", "4194304", 1024, 1_073_741_824, "bytes");
 pub(super) const PAUSE: Setting = number("outbox.pause_ms", "1000", 0, 10_000, "milliseconds");
 pub(super) const STALL: Setting = number("outbox.stall_seconds", "10", 1, 3600, "seconds");
@@ -151,7 +153,7 @@ pub(super) const LOG_FILTER: Setting = text("log.filter", Rule::Directives, "inf
 pub(super) const DRAIN: Setting = number("shutdown.drain_seconds", "10", 0, 600, "seconds");
 
 /// Every setting, in the order of the documentation.
-pub(super) const TABLE: [Setting; 51] = [
+pub(super) const TABLE: [Setting; 53] = [
     DATABASE_URL,
     SSLMODE,
     SSLROOTCERT,
@@ -197,6 +199,8 @@ pub(super) const TABLE: [Setting; 51] = [
     WINDOW_BYTES,
     WINDOW_AGE,
     WINDOW_WAL,
+    SNAPSHOT_SECONDS,
+    SNAPSHOT_CONNECTIONS,
     OUTBOX_BYTES,
     PAUSE,
     STALL,

@@ -176,7 +176,8 @@ impl Endpoint {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let bounds = Bounds { bytes: 0, age: Duration::ZERO, wal_bytes: 0 };
-        let door = Door { known: Arc::new(|_| None), questions: mpsc::channel(1).0 };
+        let door =
+            Door { known: Arc::new(|_| None), questions: mpsc::channel(1).0, snapshots: mpsc::channel(1).0 };
         let rules = Rules {
             limits: walcast::channel::Limits { channels: 1, joins_per_second: 1 },
             profile: Profile::Default,

@@ -39,6 +39,7 @@ fn said(piece: &Transaction) -> Vec<String> {
     });
     let messages = piece.messages.iter().map(|message| match &message.content {
         Content::Invalidate(keys) => keys.join(" "),
+        Content::Mark(name) => name.to_string(),
         Content::Send(sent) => {
             let Sent { topic, event, payload, private } = &**sent;
             format!("{topic} {event} {} {private}", String::from_utf8_lossy(payload))

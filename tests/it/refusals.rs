@@ -96,16 +96,7 @@ const REFUSED: &[(&str, &str, &str)] = &[
         "{\"config\": {}}",
         "OptionUnsupported: the join option config is not supported yet",
     ),
-    (
-        "realtime:public:users",
-        "{\"snapshot\": {}}",
-        "OptionUnsupported: the join option snapshot is not supported yet",
-    ),
-    (
-        "realtime:public:users",
-        "{\"snapshot\": true}",
-        "OptionUnsupported: the join option snapshot is not supported yet",
-    ),
+    ("realtime:public:users", "{\"snapshot\": 7}", "OptionInvalid: snapshot is true or {\"limit\": ROWS}"),
     ("realtime:nope", "{}", "SchemaNotFound: there is no schema \"nope\" in this database"),
     ("realtime:nope:users", "{}", "SchemaNotFound: there is no schema \"nope\" in this database"),
     ("realtime:Public:users", "{}", "SchemaNotFound: there is no schema \"Public\" in this database"),
