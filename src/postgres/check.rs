@@ -66,11 +66,20 @@ pub fn is_ready(findings: &[Finding]) -> bool {
     findings.iter().all(|finding| finding.status != Status::Error)
 }
 
-/// Looks at everything; `lag_warn` is how many bytes of log the slot may hold back unread.
+/// What walcast's own settings say of the log.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// How many bytes of it the replay window may hold back; they are read, and acknowledged later.
+    pub window: u64,
+    /// How many may be unread beside that.
+    pub lag: u64,
+}
+
+/// Looks at everything.
 ///
 /// # Errors
 /// When the database cannot be asked at all.
-pub async fn check(login: &Login, source: &Source, lag_warn: u64) -> Result<Vec<Finding>, PostgresError> {
+pub async fn check(login: &Login, source: &Source, bounds: Bounds) -> Result<Vec<Finding>, PostgresError> {
     let session = Session::new(login, "walcast-check");
     let client = match session.client().await {
         Ok(client) => client,
@@ -96,8 +105,8 @@ pub async fn check(login: &Login, source: &Source, lag_warn: u64) -> Result<Vec<
     findings.extend(verdicts::publication(&server, publication.as_ref(), source, &tables));
     findings.extend(verdicts::identities(publication.as_ref(), &tables));
     findings.extend(verdicts::unseen(publication.as_ref(), &source.publication, &server, &tables));
-    findings.extend(verdicts::slot(slot.as_ref(), source, lag_warn));
-    findings.extend(verdicts::limits(&server, slot.as_ref(), source));
+    findings.extend(verdicts::slot(slot.as_ref(), source, bounds));
+    findings.extend(verdicts::limits(&server, slot.as_ref(), source, bounds));
     Ok(findings)
 }
 

@@ -85,7 +85,7 @@ async fn a_ready_database_is_said_to_be_ready_before_and_while_walcast_runs() {
         let walcast = Walcast::serve(&database, &settings).await;
         let during = Checked::of(&database.url(), &settings).await;
         during.has("slot", "ok", &["is read by walcast from 127.0.0.1"]);
-        during.has("lag", "ok", &["Postgres keeps", "are not acknowledged"]);
+        during.has("lag", "ok", &["Postgres keeps", "are not acknowledged", "window.wal_bytes (1 GiB)"]);
         // It disturbed nobody.
         assert_eq!(walcast.ready().await["status"], "live");
         assert_eq!(walcast.log().matches("\"streaming\"").count(), 1);
@@ -96,7 +96,7 @@ async fn a_ready_database_is_said_to_be_ready_before_and_while_walcast_runs() {
             "{table}"
         );
         assert!(walcast.stop().success());
-
+        until("nobody reads the slot", async || slot.walsender().await.is_none()).await;
         let after = Checked::of(&database.url(), &settings).await;
         after.has("slot", "warning", &["nobody reads", "walcast remove"]);
     }
@@ -221,7 +221,9 @@ async fn settings_of_the_server_that_endanger_the_slot_or_the_application_are_na
     checked.has("wal_sender_timeout", "warning", &["never gives a vanished reader up"]);
     checked.has("synchronous_standby_names", "error", &["commits wait"]);
     checked.has("idle_replication_slot_timeout", "warning", &["1h"]);
-    checked.has("max_slot_wal_keep_size", "ok", &["16 MiB"]);
+    checked.has("max_slot_wal_keep_size", "warning", &["16 MiB", "window.wal_bytes (1 GiB)"]);
+    let small = [("WALCAST__WINDOW__WAL_BYTES", "1048576")];
+    Checked::of(&url, &small).await.has("max_slot_wal_keep_size", "ok", &["16 MiB"]);
     checked.has("publication", "warning", &["publishes no table"]);
 
     // The slot is there, and is given up.
@@ -279,6 +281,7 @@ async fn what_walcast_made_is_removed_once_nobody_uses_it() {
         }
         assert_eq!(left().await, (1, 1));
         assert!(walcast.stop().success());
+        until("nobody reads the slot", async || slot.walsender().await.is_none()).await;
 
         let (code, out, _) = run(&["remove"], &database.url(), &settings).await;
         assert_eq!(code, 0);

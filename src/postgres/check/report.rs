@@ -47,7 +47,7 @@ pub fn json(findings: &[Finding]) -> serde_json::Result<String> {
     serde_json::to_string_pretty(&Report { ready: is_ready(findings), findings })
 }
 
-/// Breaks at blanks; what follows is indented. Statements on lines of their own stay whole, to be copied.
+/// Breaks at blanks; what follows is indented.
 fn wrapped(text: &str, indent: usize) -> String {
     let mut lines: Vec<String> = Vec::new();
     for paragraph in text.split('\n') {

@@ -2,10 +2,10 @@
 
 use postgres_protocol::escape::escape_identifier;
 
-use super::Finding;
 use super::facts::{Publication, Server, Slot};
 use super::report::size;
 use super::tables::{Identity, Kind, Table};
+use super::{Bounds, Finding};
 use crate::postgres::setup::{
     APPLICATION_NAME, OLDEST, OnSlotLost, Source, invalidation, matches_synchronous,
 };
@@ -300,8 +300,8 @@ pub(super) fn unseen(
     findings
 }
 
-/// The slot, and what it holds back. `lag_warn` is how much may be unread.
-pub(super) fn slot(slot: Option<&Slot>, source: &Source, lag_warn: u64) -> Vec<Finding> {
+/// The slot, and what it holds back.
+pub(super) fn slot(slot: Option<&Slot>, source: &Source, bounds: Bounds) -> Vec<Finding> {
     let name = &source.slot;
     let drop = format!("SELECT pg_drop_replication_slot('{name}')");
     let Some(slot) = slot else {
@@ -331,9 +331,11 @@ pub(super) fn slot(slot: Option<&Slot>, source: &Source, lag_warn: u64) -> Vec<F
     let kept = u64::try_from(slot.kept).unwrap_or_default();
     let unread = u64::try_from(slot.unconfirmed).unwrap_or_default();
     let log = format!(
-        "Postgres keeps {} of log for it, of which {} are not acknowledged",
+        "Postgres keeps {} of log for it, of which {} are not acknowledged; up to window.wal_bytes ({}) of these are \
+         the replay window's, and no lag",
         size(kept),
-        size(unread)
+        size(unread),
+        size(bounds.window)
     );
     let mut findings = vec![match (slot.pid, &slot.reader) {
         (Some(pid), reader)
@@ -373,9 +375,9 @@ pub(super) fn slot(slot: Option<&Slot>, source: &Source, lag_warn: u64) -> Vec<F
             format!("{log}; it is about to be lost at the next checkpoint"),
             "ALTER SYSTEM SET max_slot_wal_keep_size to a larger value, then SELECT pg_reload_conf()",
         ),
-        _ if unread > lag_warn => Finding::warning(
+        _ if unread > bounds.window.saturating_add(bounds.lag) => Finding::warning(
             "lag",
-            format!("{log}, more than replication.lag_warn_bytes ({})", size(lag_warn)),
+            format!("{log}; the rest is more than replication.lag_warn_bytes ({})", size(bounds.lag)),
             "see the log of walcast: a client, a huge transaction or the network holds it up, or it is not running",
         ),
         _ => Finding::ok("lag", log),
@@ -384,7 +386,7 @@ pub(super) fn slot(slot: Option<&Slot>, source: &Source, lag_warn: u64) -> Vec<F
 }
 
 /// Settings of the server that decide how long a slot lives, and who waits for whom.
-pub(super) fn limits(server: &Server, slot: Option<&Slot>, source: &Source) -> Vec<Finding> {
+pub(super) fn limits(server: &Server, slot: Option<&Slot>, source: &Source, bounds: Bounds) -> Vec<Finding> {
     let mut findings = Vec::new();
     let keep = u64::try_from(server.max_slot_wal_keep_size);
     findings.push(match keep.map(|mebibytes| mebibytes.saturating_mul(1 << 20)) {
@@ -392,6 +394,11 @@ pub(super) fn limits(server: &Server, slot: Option<&Slot>, source: &Source) -> V
             "max_slot_wal_keep_size",
             "no limit: while nobody reads the slot, the log grows until the disk is full",
             "ALTER SYSTEM SET max_slot_wal_keep_size = '20GB' (less than the disk has free), then SELECT pg_reload_conf()",
+        ),
+        Ok(bytes) if bytes <= bounds.window => Finding::warning(
+            "max_slot_wal_keep_size",
+            format!("{}, no more than window.wal_bytes ({})", size(bytes), size(bounds.window)),
+            "the replay window alone may lose the slot: lower window.wal_bytes, or raise this",
         ),
         Ok(bytes) => {
             let left = slot.and_then(|slot| slot.left).and_then(|left| u64::try_from(left).ok());
