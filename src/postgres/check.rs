@@ -1,8 +1,9 @@
 //! What an operator wants to know before walcast starts, and while it runs: `walcast check`.
 //!
-//! `facts` asks the database and judges nothing; `verdicts` judges and asks nothing; `report` writes it down. Nothing
+//! `facts` asks the database and judges nothing; `verdicts` and `coverage` judge and ask nothing; `report` writes it down. Nothing
 //! is changed, and the slot is not touched: a server that reads it goes on.
 
+mod coverage;
 mod facts;
 mod report;
 mod tables;
@@ -102,9 +103,9 @@ pub async fn check(login: &Login, source: &Source, bounds: Bounds) -> Result<Vec
         ));
     }
     findings.extend(verdicts::room(&server, slot.as_ref(), &source.slot));
-    findings.extend(verdicts::publication(&server, publication.as_ref(), source, &tables));
-    findings.extend(verdicts::identities(publication.as_ref(), &tables));
-    findings.extend(verdicts::unseen(publication.as_ref(), &source.publication, &server, &tables));
+    findings.extend(coverage::publication(&server, publication.as_ref(), source, &tables));
+    findings.extend(coverage::identities(publication.as_ref(), &tables));
+    findings.extend(coverage::unseen(publication.as_ref(), &source.publication, &server, &tables));
     findings.extend(verdicts::slot(slot.as_ref(), source, bounds));
     findings.extend(verdicts::limits(&server, slot.as_ref(), source, bounds));
     Ok(findings)
