@@ -105,6 +105,12 @@ impl Progress {
     pub fn acknowledged(&self, epoch: Epoch) -> Lsn {
         self.floor.min(self.dispatched(epoch))
     }
+
+    /// The same of whichever epoch it is; `None` before the first session.
+    #[must_use]
+    pub fn latest(&self) -> Option<Lsn> {
+        self.epoch.map(|_| self.dispatched)
+    }
 }
 
 /// The dispatcher's end of the queue.

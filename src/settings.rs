@@ -95,6 +95,10 @@ pub struct Replication {
     pub create_publication: bool,
     /// What becomes of a slot that was dropped while it was read, or that Postgres gave up.
     pub on_slot_lost: OnSlotLost,
+    /// How many bytes of log may be written and not dispatched before that is a warning.
+    pub lag_warn_bytes: u64,
+    /// For how long the oldest of them may wait before that is a warning.
+    pub lag_warn: Duration,
 }
 
 /// Who may connect.
@@ -248,6 +252,8 @@ impl Settings {
                 "recreate" => OnSlotLost::Recreate,
                 _ => OnSlotLost::Stop,
             },
+            lag_warn_bytes: reading.u64(&table::LAG_BYTES),
+            lag_warn: reading.seconds(&table::LAG_SECONDS),
         };
         reading.text(&table::AUTH_MODE);
         let auth = Auth { mode: AuthMode::None, rule: origin_rule(reading) };

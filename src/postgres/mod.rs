@@ -5,11 +5,14 @@
 mod backoff;
 
 pub mod catalog;
+pub mod check;
 pub mod error;
 pub mod gate;
 pub mod introspection;
+pub mod lag;
 pub mod login;
 pub mod pool;
+pub mod remove;
 pub mod replication;
 pub mod schema_watch;
 pub mod session;

@@ -3,6 +3,8 @@
 mod connecting;
 mod liveness;
 
+pub(super) use connecting::probe;
+
 use std::pin::pin;
 use std::time::{Duration, Instant};
 

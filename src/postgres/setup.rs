@@ -14,7 +14,7 @@ use crate::lsn::{Epoch, Lsn};
 pub const APPLICATION_NAME: &str = "walcast";
 
 /// The oldest server whose slots send logical messages.
-const OLDEST: i32 = 14;
+pub(super) const OLDEST: i32 = 14;
 
 /// Which slot and publication to read, and what may be created.
 #[derive(Clone, Debug)]
@@ -130,7 +130,7 @@ async fn managed_replication(client: &Client) -> Result<bool, PostgresError> {
 }
 
 /// Whether `synchronous_standby_names` (PostgreSQL manual, 20.6.2) would choose a walsender of this name.
-fn matches_synchronous(setting: &str, name: &str) -> bool {
+pub(super) fn matches_synchronous(setting: &str, name: &str) -> bool {
     let mut names: Vec<String> = Vec::new();
     let mut rest = setting.chars().peekable();
     while let Some(first) = rest.next() {
@@ -261,7 +261,7 @@ const SLOT: &str = "select plugin::text, database::text, current_database()::tex
     from pg_replication_slots s where slot_name = $1";
 
 /// The setting of Postgres by which a slot was given up (PostgreSQL manual, 53.20 `pg_replication_slots`).
-fn invalidation(reason: Option<&str>) -> &str {
+pub(super) fn invalidation(reason: Option<&str>) -> &str {
     match reason {
         Some("wal_removed") | None => "max_slot_wal_keep_size",
         Some("idle_timeout") => "idle_replication_slot_timeout",

@@ -21,6 +21,7 @@ use crate::graphql::schema::SchemaError;
 use crate::http::{self, App, Console, Listed, Listing, Writer};
 use crate::hub::{Door, Hub, Rules};
 use crate::postgres::gate::Gate;
+use crate::postgres::lag::{self, Thresholds};
 use crate::postgres::replication::Reader;
 use crate::postgres::session::Session;
 use crate::postgres::setup::Source;
@@ -116,13 +117,11 @@ impl Server {
         let (dispatcher, inlet, watches) = Dispatcher::new(hub.clone(), feeds.clone(), announce, drain);
         tokio::spawn(dispatcher.run());
 
-        let source = Source {
-            slot: settings.replication.slot.clone(),
-            publication: publication.clone(),
-            temporary: settings.replication.temporary,
-            create_publication: settings.replication.create_publication,
-            on_slot_lost: settings.replication.on_slot_lost,
-        };
+        let thresholds =
+            Thresholds { bytes: settings.replication.lag_warn_bytes, age: settings.replication.lag_warn };
+        tokio::spawn(lag::watch(session.clone(), watches.progress.clone(), thresholds));
+
+        let source = source(settings);
         let row_bytes = settings.limits.row_bytes;
         let reader = Reader::new(
             database.clone(),
@@ -200,6 +199,19 @@ fn hub(settings: &Settings, gate: Gate, snapshots: Snapshots) -> std::io::Result
     tokio::spawn(snapshots.run(wanted));
     let door = Door { known: Arc::new(move |topic| known.known(topic)), questions: ask, snapshots: wish };
     Hub::start(shards, rules(settings), &Replay::new(settings.window), &door)
+}
+
+/// What is read, by the settings.
+#[must_use]
+pub fn source(settings: &Settings) -> Source {
+    let replication = &settings.replication;
+    Source {
+        slot: replication.slot.clone(),
+        publication: replication.publication.clone(),
+        temporary: replication.temporary,
+        create_publication: replication.create_publication,
+        on_slot_lost: replication.on_slot_lost,
+    }
 }
 
 fn rules(settings: &Settings) -> Rules {

@@ -46,6 +46,10 @@ impl<'a> Reading<'a> {
         usize::try_from(self.number(setting)).unwrap_or(usize::MAX)
     }
 
+    pub(super) fn u64(&mut self, setting: &Setting) -> u64 {
+        self.number(setting)
+    }
+
     pub(super) fn u32(&mut self, setting: &Setting) -> u32 {
         u32::try_from(self.number(setting)).unwrap_or(u32::MAX)
     }

@@ -104,6 +104,9 @@ pub(super) const CREATE_PUBLICATION: Setting = Setting {
 };
 pub(super) const ON_SLOT_LOST: Setting =
     text("replication.on_slot_lost", Rule::OneOf(&["stop", "recreate"]), "stop");
+pub(super) const LAG_BYTES: Setting =
+    number("replication.lag_warn_bytes", "1073741824", 1_048_576, 1_099_511_627_776, "bytes");
+pub(super) const LAG_SECONDS: Setting = number("replication.lag_warn_seconds", "30", 5, 86_400, "seconds");
 pub(super) const AUTH_MODE: Setting = text("auth.mode", Rule::OneOf(&["none"]), "none");
 pub(super) const ORIGINS: Setting = unset("auth.origins", Rule::Origins);
 pub(super) const HOSTS: Setting = unset("auth.hosts", Rule::Hosts);
@@ -165,6 +168,8 @@ pub(super) const TABLE: [Setting; 53] = [
     TEMPORARY,
     CREATE_PUBLICATION,
     ON_SLOT_LOST,
+    LAG_BYTES,
+    LAG_SECONDS,
     AUTH_MODE,
     ORIGINS,
     HOSTS,

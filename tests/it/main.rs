@@ -57,6 +57,7 @@ mod live;
 mod live_oracle;
 mod live_queries;
 mod messages;
+mod operator_check;
 mod positions;
 mod reader_cursors;
 mod reader_ddl;

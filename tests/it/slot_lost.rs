@@ -182,7 +182,7 @@ async fn a_slot_that_was_lost_before_the_start_ends_it_or_is_made_anew() {
         assert_eq!(id(&socket.change().await), 1);
         assert!(walcast.stop().success());
         // One that is missing is created, whatever the setting says.
-        world.client.execute("select pg_drop_replication_slot($1)", &[&world.slot.name]).await.unwrap();
+        world.slot.drop_under_its_reader().await;
         assert!(world.serve("stop").await.stop().success());
     }
 }

@@ -13,7 +13,8 @@ use crate::postgres::{Login, PostgresError};
 /// Events that the crate may buffer. It counts events, not bytes, and a row may be large.
 const BUFFERED_EVENTS: usize = 64;
 
-/// How often the position is reported, unless `wal_sender_timeout` asks for more.
+/// How often the position is reported, unless `wal_sender_timeout` asks for more. With a timeout of 0, which asks for
+/// nothing, it is this.
 const STATUS: Duration = Duration::from_secs(1);
 
 /// A session that reads `source` in the database of `login`, with rows of at most `row_bytes` bytes.
@@ -23,22 +24,27 @@ pub(super) fn config(
     row_bytes: usize,
     prepared: &Prepared,
 ) -> ReplicationConfig {
+    let fifth = prepared.wal_sender_timeout / 5;
+    let status = if fifth.is_zero() { STATUS } else { STATUS.min(fifth) };
+    probe(login, source)
+        .with_status_interval(status)
+        .with_wakeup_interval(status)
+        .with_buffer_size(BUFFERED_EVENTS)
+        .with_max_message_size(row_bytes)
+}
+
+/// A session that logs in as ours would, and reads nothing.
+pub(in crate::postgres) fn probe(login: &Login, source: &Source) -> ReplicationConfig {
     let (host, port) = login.endpoint();
     let config = login.config();
     let user = config.get_user().unwrap_or("postgres");
     let password = config.get_password().map(String::from_utf8_lossy).unwrap_or_default();
     let database = config.get_dbname().unwrap_or(user);
     let quote = postgres_protocol::escape::escape_identifier;
-    let fifth = prepared.wal_sender_timeout / 5;
-    let status = if fifth.is_zero() { STATUS } else { STATUS.min(fifth) };
     let own = config.get_options().unwrap_or_default();
     ReplicationConfig::new(host, user, password, database, quote(&source.slot), quote(&source.publication))
         .with_port(port)
         .with_tls(login.replication_tls())
-        .with_status_interval(status)
-        .with_wakeup_interval(status)
-        .with_buffer_size(BUFFERED_EVENTS)
-        .with_max_message_size(row_bytes)
         .with_options(format!("{own} {PINNED_OUTPUT}"))
         .with_application_name(APPLICATION_NAME)
 }
