@@ -75,6 +75,7 @@ mod resume;
 mod settings;
 mod slot_lost;
 mod slow_clients;
+mod starved;
 mod tls;
 mod values;
 mod values_builtin;
