@@ -15,7 +15,8 @@ pub async fn own(postgres: &Postgres, runs: usize, many: usize, rounds: usize) -
     for _ in 0..runs {
         fanout::prepare(&sql, false).await;
         let rows = i64::try_from(many).unwrap();
-        let fill = "insert into fanout select i, 0, 7, 'somebody', 'a message' from generate_series(1, $1) i";
+        let fill =
+            "insert into fanout select i, 0, 7, 'somebody', 'a message' from generate_series(1::int8, $1) i";
         sql.execute(fill, &[&rows]).await.unwrap();
         let walcast = Walcast::serve(postgres).await;
         for (sockets, figures) in [(10, &mut few), (many, &mut crowded)] {
@@ -73,7 +74,8 @@ async fn unmatched(
 ) -> f64 {
     let (cpu, seen) = (walcast.cpu(), witness.seen.rows.load(Ordering::Relaxed));
     for start in (first..first + rows).step_by(100) {
-        let insert = "insert into fanout select i, 0, 7, 'somebody', 'a message' from generate_series($1::int8, $2) i";
+        let insert =
+            "insert into fanout select i, 0, 7, 'somebody', 'a message' from generate_series($1::int8, $2) i";
         sql.execute(insert, &[&start, &(start + 99)]).await.unwrap();
     }
     sql.execute("insert into fanout values ($1, 0, 7, 'witness', '')", &[&(-1 - first)]).await.unwrap();
