@@ -7,10 +7,10 @@ CARGO := $(shell command -v cargo 2>/dev/null || echo "$$HOME/.cargo/bin/cargo")
 TIME ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-long demo test test-long lint format bench fuzz clean
+.PHONY: help setup setup-long demo test test-long lint format bench bench-quick fuzz clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 setup: ## install what the demo and the tests need (the other targets do it by themselves)
 	@scripts/setup.sh test
@@ -44,12 +44,16 @@ lint: ## formatting, lints, licences, banned and duplicate crates, sources
 format: ## rewrite the source in its one formatting
 	$(CARGO) fmt
 
-bench: ## criterion's benchmarks, then channels under load, GraphQL, live queries; docs/benchmarks.md tells how to read them
+bench: ## channels beside their peers, hot paths, GraphQL, live queries; writes docs/benchmarks.md, which tells how to read it
 	@scripts/setup.sh bench
-	$(CARGO) bench --locked --bench hot_paths
 	$(CARGO) bench --locked --bench load
+	$(CARGO) bench --locked --bench hot_paths
 	$(CARGO) bench --locked --bench graphql
 	$(CARGO) bench --locked --bench live
+
+bench-quick: ## channels beside their peers in seconds: whether it runs, and roughly how it stands
+	@scripts/setup.sh bench
+	$(CARGO) bench --locked --bench load -- quick
 
 # Coverage needs compiler flags that a stable toolchain accepts only with RUSTC_BOOTSTRAP.
 fuzz: ## every fuzz target in turn; TIME=60 is the seconds for each
@@ -61,5 +65,5 @@ fuzz: ## every fuzz target in turn; TIME=60 is the seconds for each
 
 clean: ## remove what was built and what the tests installed; no database and no volume is touched
 	$(CARGO) clean
-	rm -rf benches/peers/graphql-yoga/node_modules benches/peers/graphql-yoga-live/node_modules
+	rm -rf benches/peers/*/node_modules
 	rm -rf tests/node_modules tests/clients/node_modules tests/clients/.venv tests/browser/node_modules tests/long/node_modules graphiql/node_modules

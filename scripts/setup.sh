@@ -280,6 +280,8 @@ lint)
 bench)
   ensure_npm benches/peers/graphql-yoga
   ensure_npm benches/peers/graphql-yoga-live
+  ensure_npm benches/peers/socket.io
+  ensure_npm benches/peers/ws
   ;;
 fuzz) check_cargo_command fuzz ;;
 esac

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 pub struct Client {
     stream: TcpStream,
@@ -15,7 +15,17 @@ pub struct Client {
 impl Client {
     /// Connects (vsn 2.0.0) and joins, with only the typed frames.
     pub async fn join(address: SocketAddr, topic: &str) -> Self {
-        let mut stream = TcpStream::connect(address).await.unwrap();
+        Self::join_over(TcpStream::connect(address).await.unwrap(), topic).await
+    }
+
+    /// One that joins and is never read from again; its receive buffer is as small as the system allows.
+    pub async fn dead(address: SocketAddr, topic: &str) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        Self::join_over(socket.connect(address).await.unwrap(), topic).await
+    }
+
+    async fn join_over(mut stream: TcpStream, topic: &str) -> Self {
         stream.set_nodelay(true).unwrap();
         let request = "GET /socket/websocket?vsn=2.0.0 HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n\
                        Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\

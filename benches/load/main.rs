@@ -1,9 +1,11 @@
-//! The load benchmark: a real Postgres, the release build of walcast, real sockets, all on loopback.
+//! The load benchmark: a real Postgres, the release build of walcast, its peers, real sockets, all on loopback.
 //!
 //! ```text
-//! cargo bench --bench load                 every scenario, medians of 5 runs
-//! cargo bench --bench load -- bulk         one of: bulk, slow, paced, idle
-//! cargo bench --bench load -- paced 1      with another number of runs
+//! cargo bench --bench load                 everything, medians of 5 runs; writes docs/benchmarks.md and its charts
+//! cargo bench --bench load -- quick        the same in seconds, with sizes that prove nothing; writes nothing
+//! cargo bench --bench load -- fanout       one of: fanout, filters, stuck, bulk, slow; writes nothing
+//! cargo bench --bench load -- fanout 1     with another number of runs
+//! cargo bench --bench load -- fanout walcast tuned    of some of: walcast, tuned, ws, socket.io
 //! ```
 //!
 //! docs/benchmarks.md says what each figure means.
@@ -13,40 +15,99 @@
 #![allow(clippy::cast_precision_loss, reason = "figures are printed with three digits")]
 #![allow(unreachable_pub, reason = "nothing outside of this program sees its items")]
 
+mod bulk;
 mod client;
-mod scenarios;
+mod contenders;
+mod crowd;
+mod fanout;
+mod filters;
+mod report;
 #[allow(dead_code, reason = "the other benchmarks use the rest")]
 mod server;
+mod stuck;
+#[path = "../peers/tuned/mod.rs"]
+mod tuned;
 
+use contenders::Kind;
+use fanout::Size;
+use report::Report;
 use tokio::runtime::Runtime;
 
 fn main() {
     let mut scenario = None;
-    let mut runs = 5;
+    let mut kinds = Vec::new();
+    let mut size = Size::FULL;
+    let mut quick = false;
     for argument in std::env::args().skip(1).filter(|argument| !argument.starts_with("--")) {
-        match argument.parse() {
-            Ok(number) => runs = number,
-            Err(_) => scenario = Some(argument),
+        match (argument.as_str(), argument.parse()) {
+            (contenders::TUNED, _) => {
+                return tuned::serve(&std::env::var("DATABASE_URL").expect("DATABASE_URL"));
+            }
+            (_, Ok(number)) => size.runs = number,
+            ("quick", _) => (quick, size) = (true, Size::QUICK),
+            ("walcast", _) => kinds.push(Kind::Walcast),
+            ("tuned", _) => kinds.push(Kind::Tuned),
+            ("ws", _) => kinds.push(Kind::Ws),
+            ("socket.io", _) => kinds.push(Kind::SocketIo),
+            _ => scenario = Some(argument),
         }
+    }
+    if kinds.is_empty() {
+        kinds = Kind::ALL.to_vec();
     }
     let wanted = |name: &str| scenario.as_deref().is_none_or(|scenario| scenario == name);
     let runtime = Runtime::new().expect("a runtime");
     let postgres = server::Postgres::start();
-    println!(
-        "walcast {} on Postgres {}, {runs} runs, medians",
-        env!("CARGO_PKG_VERSION"),
-        postgres.version()
-    );
-    if wanted("bulk") {
-        runtime.block_on(scenarios::bulk(&postgres, runs));
+    let version = postgres.version().to_owned();
+    println!("walcast {} on Postgres {version}, {} runs, medians", env!("CARGO_PKG_VERSION"), size.runs);
+    let mut report = Report { postgres: version, size, fanout: Vec::new(), alone: Vec::new() };
+    if wanted("fanout") {
+        let mut runs: Vec<(Kind, Vec<_>)> = kinds.iter().map(|kind| (*kind, Vec::new())).collect();
+        for _ in 0..size.runs {
+            for (kind, figures) in &mut runs {
+                figures.push(runtime.block_on(fanout::measure(&postgres, *kind, &size)));
+            }
+        }
+        report.fanout = runs.iter().map(|(kind, runs)| (*kind, report::medians(runs))).collect();
     }
-    if wanted("slow") {
-        runtime.block_on(scenarios::slow(&postgres, runs));
+    let mut tell = |what: String, figure: String| report.alone.push([what, figure]);
+    if wanted("filters") {
+        let (own, rounds, ranges) = if quick { (500, 10, 200) } else { (10_000, 100, 5000) };
+        let runs = size.runs.min(3);
+        let (few, many) = runtime.block_on(filters::own(&postgres, runs, own, rounds));
+        tell(
+            format!("CPU a change, each socket with an `id=eq.N` of its own: 10 sockets; {own}"),
+            format!("{few:.0} us; {many:.0} us, {:.2} times that", many / few),
+        );
+        let what = format!("CPU a change of {ranges} distinct ranges that it is not in");
+        match runtime.block_on(filters::ranges(&postgres, runs, ranges)) {
+            Ok(cost) => tell(what, format!("{cost:.1} us")),
+            Err(refusal) => println!("no ranges: {refusal}"),
+        }
     }
-    if wanted("paced") {
-        runtime.block_on(scenarios::paced(&postgres, runs));
+    if wanted("stuck") {
+        let (sockets, seconds) = if quick { (100, 1) } else { (1000, 5) };
+        let outcome = runtime.block_on(stuck::stuck(&postgres, sockets, seconds));
+        tell(
+            format!("p99 of {sockets} sockets; beside one that never reads"),
+            format!(
+                "{:.1} ms; {:.1} ms, {:.2} times that; it is closed after {:.0} s and {:.1} MiB, no other is",
+                outcome.before,
+                outcome.beside,
+                outcome.beside / outcome.before,
+                outcome.closed_after,
+                outcome.memory
+            ),
+        );
     }
-    if wanted("idle") {
-        runtime.block_on(scenarios::idle(&postgres, runs.min(3)));
+    report.print();
+    if scenario.is_none() && !quick && kinds.len() == Kind::ALL.len() {
+        report.write();
+    }
+    if scenario.as_deref() == Some("bulk") || (scenario.is_none() && !quick) {
+        runtime.block_on(bulk::bulk(&postgres, size.runs));
+    }
+    if scenario.as_deref() == Some("slow") || (scenario.is_none() && !quick) {
+        runtime.block_on(bulk::slow(&postgres, size.runs));
     }
 }

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio_postgres::{Client, NoTls};
@@ -68,12 +69,19 @@ impl Postgres {
 /// A running `walcast serve`; killed when dropped.
 pub struct Walcast {
     child: Child,
+    /// Sockets that it closed since they read too slowly.
+    closed: Arc<AtomicU32>,
     pub address: SocketAddr,
 }
 
 impl Walcast {
     /// Starts with a slot of its own on the publication `load`, and returns when it is live.
     pub async fn serve(postgres: &Postgres) -> Self {
+        Self::serve_with(postgres, &[]).await
+    }
+
+    /// With further settings, as environment variables.
+    pub async fn serve_with(postgres: &Postgres, further: &[(&str, &str)]) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let mut child = Command::new(env!("CARGO_BIN_EXE_walcast"))
             .arg("serve")
@@ -83,11 +91,15 @@ impl Walcast {
             .env("WALCAST__REPLICATION__PUBLICATION", "load")
             .env("WALCAST__REPLICATION__TEMPORARY", "true")
             .env("WALCAST__LOG__FORMAT", "json")
+            .env("WALCAST__LIMITS__IDLE_SECONDS", "3600")
+            .envs(further.iter().copied())
             .stderr(Stdio::piped())
             .spawn()
             .expect("walcast starts");
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let (found, wait) = tokio::sync::oneshot::channel();
+        let closed = Arc::<AtomicU32>::default();
+        let counted = Arc::clone(&closed);
         std::thread::spawn(move || {
             let mut found = Some(found);
             let mut address = None;
@@ -95,6 +107,9 @@ impl Walcast {
                 let entry: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
                 if let Some(text) = entry["address"].as_str() {
                     address = text.parse().ok();
+                }
+                if entry["message"].as_str().is_some_and(|text| text.starts_with("closing a socket that")) {
+                    counted.fetch_add(1, Ordering::Relaxed);
                 }
                 if entry["message"] == "live"
                     && let (Some(found), Some(address)) = (found.take(), address)
@@ -104,7 +119,12 @@ impl Walcast {
             }
         });
         let address = wait.await.expect("walcast becomes live");
-        Self { child, address }
+        Self { child, closed, address }
+    }
+
+    /// How many sockets it has closed since they read too slowly.
+    pub fn closed_slow(&self) -> u32 {
+        self.closed.load(Ordering::Relaxed)
     }
 
     /// Its process identifier.
@@ -114,19 +134,29 @@ impl Walcast {
 
     /// CPU seconds used so far, user and system.
     pub fn cpu(&self) -> f64 {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
-        // Fields 14 and 15 of proc(5), counted behind the name, in clock ticks of 1/100 s.
-        let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
-        let ticks = |index: usize| fields[index].parse::<f64>().unwrap();
-        (ticks(11) + ticks(12)) / 100.0
+        cpu(self.child.id())
     }
 
     /// A figure of /proc/PID/status in KiB: `VmRSS` now, `VmHWM` at its highest.
     pub fn memory(&self, name: &str) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find(|line| line.starts_with(name)).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+        memory(self.child.id(), name)
     }
+}
+
+/// CPU seconds that the threads of a process have used, to the nanosecond (`/proc/PID/stat` counts in 1/100 s). Those
+/// of threads that have ended are not in it; no server ends any while it is measured.
+pub fn cpu(process: u32) -> f64 {
+    let threads = std::fs::read_dir(format!("/proc/{process}/task")).unwrap().flatten();
+    let times = threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("schedstat")).ok());
+    let times = times.filter_map(|text| text.split(' ').next()?.parse::<f64>().ok());
+    times.sum::<f64>() / 1e9
+}
+
+/// A figure of /proc/PID/status in KiB: `VmRSS` now, `VmHWM` at its highest.
+pub fn memory(process: u32, name: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
 impl Drop for Walcast {

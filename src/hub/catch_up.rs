@@ -75,6 +75,8 @@ impl Shard {
                 Ok(false) => Ok(Step::On),
                 Err(fallen) => Err(fallen),
             };
+            // What was told must not wait for what comes next.
+            connection.flush();
             match step {
                 Ok(Step::On) => tokio::task::yield_now().await,
                 Ok(Step::Soon) => tokio::time::sleep(SOON).await,

@@ -420,7 +420,15 @@ impl Connection {
             }
         };
         match closing {
-            Some((closing, cut)) => self.close(closing, cut, SWALLOW),
+            Some((closing, cut)) => {
+                if stalled {
+                    tracing::info!(
+                        pending = self.state.borrow().outbox.bytes(),
+                        "closing a socket that takes nothing"
+                    );
+                }
+                self.close(closing, cut, SWALLOW);
+            }
             None if !self.state.borrow().outbox.is_empty() => self.flush(),
             None => {}
         }

@@ -115,7 +115,8 @@ impl Server {
         let (graphql, feeds) = graphql.unzip();
         let feeds = feeds.unwrap_or_default();
         let (dispatcher, inlet, watches) = Dispatcher::new(hub.clone(), feeds.clone(), announce, drain);
-        tokio::spawn(dispatcher.run());
+        // On threads of their own, since a shared runtime wakes a second thread whenever one has something to do.
+        own_thread(dispatcher.run()).map_err(ServerError::Threads)?;
 
         let thresholds =
             Thresholds { bytes: settings.replication.lag_warn_bytes, age: settings.replication.lag_warn };
@@ -146,9 +147,7 @@ impl Server {
         let http = tokio::spawn(http::serve(listener, app, stopped));
         // The reader and the crate's task in front of it hand over row by row: on one thread of their own they
         // take turns, where a shared runtime would wake a thread for every few rows.
-        let own = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let own = own.map_err(ServerError::Threads)?;
-        let reader = tokio::task::spawn_blocking(move || own.block_on(reader.run()));
+        let reader = own_thread(reader.run()).map_err(ServerError::Threads)?;
         Ok(Self { address, readiness, stop, hub, drain, reader, http })
     }
 
@@ -187,6 +186,14 @@ impl Server {
         tracing::info!("stopped");
         ended.map_err(ServerError::Task)?.map_err(ServerError::Reader)
     }
+}
+
+/// Runs a task on a thread of its own.
+fn own_thread<T: Send + 'static>(
+    task: impl Future<Output = T> + Send + 'static,
+) -> std::io::Result<JoinHandle<T>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    Ok(tokio::task::spawn_blocking(move || runtime.block_on(task)))
 }
 
 /// The hub, whose joins the gate answers.

@@ -156,7 +156,7 @@ pub(super) const LOG_FILTER: Setting = text("log.filter", Rule::Directives, "inf
 pub(super) const DRAIN: Setting = number("shutdown.drain_seconds", "10", 0, 600, "seconds");
 
 /// Every setting, in the order of the documentation.
-pub(super) const TABLE: [Setting; 53] = [
+pub(super) const TABLE: [Setting; 55] = [
     DATABASE_URL,
     SSLMODE,
     SSLROOTCERT,

@@ -77,6 +77,7 @@ mod settings;
 mod slot_lost;
 mod slow_clients;
 mod snapshots;
+mod starved;
 mod tls;
 mod values;
 mod values_builtin;

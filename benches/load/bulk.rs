@@ -1,6 +1,6 @@
-//! What is measured.
+//! One subscriber and much to tell it.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use tokio_postgres::Client as Sql;
 
@@ -10,7 +10,7 @@ use crate::server::{Postgres, Walcast};
 const ROWS: i64 = 1_000_000;
 const TOPIC: &str = "realtime:public:load";
 
-fn median(mut values: Vec<f64>) -> f64 {
+pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
 }
@@ -129,85 +129,4 @@ pub async fn slow(postgres: &Postgres, runs: usize) {
     println!("  walcast to the brisk one       {:>9.0} rows/s", median(rate));
     println!("  the slow one was closed after  {:>9.1} MB", median(read));
     println!("  walcast's highest memory       {:>9.1} MiB", median(memory));
-}
-
-/// 200 rows a second for ten seconds to 100 sockets: from Postgres' commit timestamp to the client.
-pub async fn paced(postgres: &Postgres, runs: usize) {
-    const SOCKETS: usize = 100;
-    const CHANGES: usize = 2000;
-    let sql = postgres.client().await;
-    let (mut p50, mut p99, mut cpu) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..runs {
-        prepare(&sql).await;
-        let walcast = Walcast::serve(postgres).await;
-        let mut readers = Vec::new();
-        for _ in 0..SOCKETS {
-            let mut client = Client::join(walcast.address, TOPIC).await;
-            readers.push(tokio::spawn(async move {
-                let mut latencies = Vec::with_capacity(CHANGES);
-                for _ in 0..CHANGES {
-                    let frame = client.frame().await.expect("a change");
-                    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
-                    latencies.push((now - commit_time(frame)) * 1e3);
-                }
-                latencies
-            }));
-        }
-        let before = walcast.cpu();
-        let statement = sql
-            .prepare(
-                "insert into load values ($1, 1, 'customer name', 12345.67, 0.125, true, now(), \
-                 'a note of some forty characters, as usual')",
-            )
-            .await
-            .unwrap();
-        let mut tick = tokio::time::interval(Duration::from_millis(5));
-        for id in 0..CHANGES {
-            tick.tick().await;
-            sql.execute(&statement, &[&i64::try_from(id).unwrap()]).await.unwrap();
-        }
-        let mut latencies = Vec::new();
-        for reader in readers {
-            latencies.extend(reader.await.unwrap());
-        }
-        cpu.push((walcast.cpu() - before) * 1e6 / (CHANGES * SOCKETS) as f64);
-        latencies.sort_by(f64::total_cmp);
-        p50.push(latencies[latencies.len() / 2]);
-        p99.push(latencies[latencies.len() * 99 / 100]);
-    }
-    println!("\npaced: 200 rows/s to {SOCKETS} sockets, from commit to client");
-    println!("  p50                            {:>9.2} ms", median(p50));
-    println!("  p99                            {:>9.2} ms", median(p99));
-    println!("  walcast's CPU                  {:>9.2} us/delivery", median(cpu));
-}
-
-/// Seconds since 1970 of the payload's `commit_timestamp`, whose date is today.
-fn commit_time(frame: &[u8]) -> f64 {
-    let text = std::str::from_utf8(frame).unwrap();
-    let (_, rest) = text.split_once("\"commit_timestamp\":\"").expect("a change");
-    let (timestamp, _) = rest.split_once('"').unwrap();
-    let timestamp: jiff::Timestamp = timestamp.parse().unwrap();
-    timestamp.as_microsecond() as f64 / 1e6
-}
-
-/// Memory of joined connections that say nothing.
-pub async fn idle(postgres: &Postgres, runs: usize) {
-    const SOCKETS: usize = 5000;
-    let sql = postgres.client().await;
-    let (mut memory, mut cpu) = (Vec::new(), Vec::new());
-    for _ in 0..runs {
-        prepare(&sql).await;
-        let walcast = Walcast::serve(postgres).await;
-        let (before, used) = (walcast.memory("VmRSS"), walcast.cpu());
-        let mut clients = Vec::new();
-        for _ in 0..SOCKETS {
-            clients.push(Client::join(walcast.address, TOPIC).await);
-        }
-        cpu.push((walcast.cpu() - used) * 1e6 / SOCKETS as f64);
-        memory.push((walcast.memory("VmRSS") - before) as f64 / SOCKETS as f64);
-        drop(clients);
-    }
-    println!("\nidle: {SOCKETS} joined connections");
-    println!("  walcast's memory               {:>9.2} KiB/connection", median(memory));
-    println!("  walcast's CPU                  {:>9.1} us/join", median(cpu));
 }

@@ -1,0 +1,164 @@
+//! Nobody pays for what is not their fault: not for one socket that never reads, and not for a server that gets no time.
+
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use serde_json::json;
+use tokio::task::JoinHandle;
+use tokio_postgres::Client;
+
+use crate::cluster::Database;
+use crate::raw::{CLOSE, Raw};
+use crate::socket::Socket;
+use crate::walcast::Walcast;
+use crate::{cluster, postgres_binaries};
+
+const TOPIC: &str = "realtime:public:blobs";
+
+async fn serve(settings: &[(&str, &str)]) -> (Database, Client, Walcast) {
+    let database = cluster::shared(postgres_binaries::majors()[0]).database().await;
+    let client = database.connect().await;
+    client.batch_execute("create table blobs (id int8 primary key, blob text)").await.unwrap();
+    let walcast = Walcast::serve(&database, settings).await;
+    (database, client, walcast)
+}
+
+async fn insert(client: &Client, id: i64, bytes: i32) {
+    client.execute("insert into blobs values ($1, repeat('x', $2))", &[&id, &bytes]).await.unwrap();
+}
+
+async fn joined(walcast: &Walcast) -> Socket {
+    let mut socket = Socket::connect(walcast).await;
+    socket.joined(TOPIC, json!({"frames": "type"})).await;
+    socket
+}
+
+/// Reads rows in order, from the first to `last`.
+fn reading(mut socket: Socket, last: i64) -> JoinHandle<Socket> {
+    tokio::spawn(async move {
+        for id in 1..=last {
+            assert_eq!(socket.change().await["record"]["id"], id);
+        }
+        socket
+    })
+}
+
+fn closed(walcast: &Walcast) -> usize {
+    walcast.log().matches("closing a socket that").count()
+}
+
+#[tokio::test]
+async fn one_that_never_reads_among_hundreds_is_told_why_it_is_closed_and_no_other_is() {
+    const OTHERS: usize = 300;
+    const OUTBOX: usize = 256 * 1024;
+    let (_database, client, walcast) = serve(&[("WALCAST__OUTBOX__BYTES", &OUTBOX.to_string())]).await;
+    let mut others = Vec::new();
+    for _ in 0..OTHERS {
+        others.push(joined(&walcast).await);
+    }
+    let mut dead = Raw::small(&walcast).await;
+    dead.join(TOPIC).await;
+    let before = walcast.memory();
+    let mut last = 0;
+    while closed(&walcast) == 0 {
+        last += 1;
+        assert!(last < 500, "the one that never reads is closed");
+        insert(&client, last, 20_000).await;
+        // All others are there at every row.
+        for socket in &mut others {
+            assert_eq!(socket.change().await["record"]["id"], last);
+        }
+    }
+    let growth = walcast.memory().saturating_sub(before);
+    assert!(growth < OUTBOX + 24 * 1024 * 1024, "one socket that never reads costs {growth} bytes");
+    let code = loop {
+        let (first, payload) = dead.frame().await.expect("its close frame");
+        if first == CLOSE {
+            break u16::from_be_bytes([payload[0], payload[1]]);
+        }
+    };
+    assert_eq!(code, 1013);
+    insert(&client, last + 1, 10).await;
+    for socket in &mut others {
+        assert_eq!(socket.change().await["record"]["id"], last + 1);
+    }
+    assert_eq!(closed(&walcast), 1);
+}
+
+#[tokio::test]
+async fn a_server_that_stands_still_closes_nobody_who_was_waiting_for_it() {
+    const ROWS: i64 = 60;
+    // Shorter than it stands still: only what is heard and taken afterwards tells who is healthy.
+    let (_database, client, walcast) =
+        serve(&[("WALCAST__OUTBOX__STALL_SECONDS", "1"), ("WALCAST__LIMITS__IDLE_SECONDS", "2")]).await;
+    let mut witness = joined(&walcast).await;
+    let mut waiting = Vec::new();
+    for _ in 0..8 {
+        let mut socket = Raw::small(&walcast).await;
+        socket.join(TOPIC).await;
+        waiting.push(socket);
+    }
+    let quiet: Vec<_> = [joined(&walcast).await, joined(&walcast).await]
+        .into_iter()
+        .map(|socket| reading(socket, ROWS))
+        .collect();
+    // More than the system's own buffers hold for those that do not read yet.
+    for id in 1..=ROWS {
+        insert(&client, id, 20_000).await;
+        assert_eq!(witness.change().await["record"]["id"], id);
+    }
+    walcast.signal(Signal::SIGSTOP);
+    let readers: Vec<_> = waiting
+        .into_iter()
+        .map(|mut socket| {
+            tokio::spawn(async move {
+                for id in 1..=ROWS {
+                    assert_eq!(socket.text().await[4]["record"]["id"], id);
+                }
+            })
+        })
+        .collect();
+    // The time that passes is what is tested.
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    walcast.signal(Signal::SIGCONT);
+    for reader in readers {
+        reader.await.unwrap();
+    }
+    for reader in quiet {
+        reader.await.unwrap();
+    }
+    assert_eq!(closed(&walcast), 0);
+}
+
+#[tokio::test]
+async fn a_server_that_gets_little_time_loses_no_row_and_no_socket() {
+    const ROWS: i64 = 400;
+    let (_database, client, walcast) = serve(&[
+        ("WALCAST__OUTBOX__BYTES", "65536"),
+        ("WALCAST__OUTBOX__STALL_SECONDS", "1"),
+        ("WALCAST__OUTBOX__PAUSE_MS", "100"),
+        ("WALCAST__LIMITS__IDLE_SECONDS", "1"),
+    ])
+    .await;
+    let mut readers = Vec::new();
+    for _ in 0..50 {
+        readers.push(reading(joined(&walcast).await, ROWS));
+    }
+    let writing = tokio::spawn(async move {
+        for id in 1..=ROWS {
+            insert(&client, id, 2000).await;
+        }
+    });
+    // It runs for a fiftieth of the time, then as it likes.
+    for _ in 0..20 {
+        walcast.signal(Signal::SIGSTOP);
+        tokio::time::sleep(Duration::from_millis(250)).await;
+        walcast.signal(Signal::SIGCONT);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    writing.await.unwrap();
+    for reader in readers {
+        reader.await.unwrap();
+    }
+    assert_eq!(closed(&walcast), 0);
+}
