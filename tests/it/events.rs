@@ -8,6 +8,7 @@ use walcast::demo::cluster::Cluster;
 
 use crate::cluster::{self, Database};
 use crate::postgres_binaries;
+use crate::program::{Program, file};
 use crate::slot::{Slot, id};
 use crate::socket::Socket;
 use crate::walcast::{PATIENCE, Walcast};
@@ -123,7 +124,7 @@ async fn prepared() -> (Database, Client) {
     (database, client)
 }
 
-async fn insert(client: &Client, rows: i64) {
+async fn insert(client: &Client, rows: i32) {
     client.execute("insert into t (v) select '1' from generate_series(1, $1)", &[&rows]).await.unwrap();
 }
 
@@ -178,6 +179,38 @@ async fn an_event_source_comes_back_after_a_kill_and_misses_nothing() {
     let mut all = Events::open(&walcast, &path, "").await;
     assert_eq!(all.joined().await["resumed"], true);
     assert_eq!(all.changes(610).await, told);
+}
+
+#[tokio::test]
+async fn an_event_source_of_npm_comes_back_by_itself() {
+    let (database, client) = prepared().await;
+    let slot = Slot::new(database.connect().await);
+    let settings = [("WALCAST__REPLICATION__SLOT", slot.name.as_str())];
+    let mut walcast = Walcast::serve(&database, &settings).await;
+    let address = walcast.address().to_string();
+    let settings = [settings[0], ("WALCAST__LISTEN", address.as_str())];
+    let url = format!("http://{address}{TOPIC}");
+    let mut program = Program::start(
+        "node".as_ref(),
+        &[&file("tests/clients/event-source.cjs")],
+        &[("EVENTS_URL", &url)],
+    );
+    let mut next = 1;
+    for round in 0..3 {
+        let joined: Value = serde_json::from_str(&program.expect_line().await).unwrap();
+        assert_eq!(joined["event"], "joined");
+        assert_eq!(joined["data"].get("resumed"), (round > 0).then_some(&json!(true)));
+        insert(&client, 20).await;
+        for _ in 0..if round == 0 { 20 } else { 30 } {
+            let message: Value = serde_json::from_str(&program.expect_line().await).unwrap();
+            assert_eq!((&message["event"], id(&message["data"])), (&json!("message"), next));
+            next += 1;
+        }
+        drop(walcast);
+        insert(&client, 10).await;
+        walcast = Walcast::serve(&database, &settings).await;
+    }
+    program.finish().await;
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio_postgres::Client;
 
 use crate::cluster::{self, Database};
@@ -222,37 +223,6 @@ async fn a_join_with_a_cursor_is_told_what_it_missed() {
 }
 
 #[tokio::test]
-async fn a_poll_that_its_client_gave_up_takes_nothing_away() {
-    let (database, client) = prepared().await;
-    let walcast = Walcast::serve(&database, &[]).await;
-    let session = Session::open(&walcast).await;
-    session.send(&[join(1, "realtime:public:t", &json!({"frames": "type"}))]).await;
-    session.messages(1).await;
-    for number in 1..=20 {
-        let mut stream = tokio::net::TcpStream::connect(walcast.address()).await.unwrap();
-        let request = format!("GET {} HTTP/1.1\r\nHost: localhost\r\n\r\n", session.path());
-        stream.write_all(request.as_bytes()).await.unwrap();
-        // Another poll ends one that is held, so it is known to have come.
-        let (status, messages) = session.poll_briefly(&client, number).await;
-        assert_eq!((status, messages.len()), (200, 1), "{messages:?}");
-        assert_eq!(id(&messages[0][4]), number);
-        let mut answer = [0; 12];
-        stream.read_exact(&mut answer).await.unwrap();
-    }
-}
-
-impl Session<'_> {
-    /// Polls, and has a row written while the poll is held.
-    async fn poll_briefly(&self, client: &Client, number: i64) -> (u64, Vec<Value>) {
-        let value = number.to_string();
-        let (polled, written) =
-            tokio::join!(self.poll(), client.execute("insert into t (v) values ($1)", &[&value]));
-        written.unwrap();
-        if polled.0 == 204 { self.poll().await } else { polled }
-    }
-}
-
-#[tokio::test]
 async fn what_is_no_session_is_gone_and_what_cannot_be_one_is_refused() {
     let (database, _client) = prepared().await;
     let walcast = Walcast::serve(&database, &[("WALCAST__LIMITS__FRAME_BYTES", "4096")]).await;
@@ -299,34 +269,47 @@ async fn a_session_holds_a_place_until_nobody_polls_it() {
 }
 
 #[tokio::test]
-async fn a_held_poll_is_answered_when_the_server_stops() {
-    let (database, _client) = prepared().await;
+async fn a_second_poll_ends_the_first_and_a_stop_ends_that() {
+    let (database, client) = prepared().await;
     let walcast = Walcast::serve(&database, &[]).await;
     let session = Session::open(&walcast).await;
-    let mut stream = tokio::net::TcpStream::connect(walcast.address()).await.unwrap();
-    let request = format!("GET {} HTTP/1.1\r\nHost: localhost\r\n\r\n", session.path());
-    stream.write_all(request.as_bytes()).await.unwrap();
-    // Answered by the same task, behind the poll or before it.
-    session.send(&[json!([null, "h", "phoenix", "heartbeat", {}])]).await;
+    session.send(&[join(1, "realtime:public:t", &json!({"frames": "type"}))]).await;
+    session.messages(1).await;
+    let held = session.held().await;
+    client.batch_execute("insert into t (v) values ('x')").await.unwrap();
+    let answer = rest(held).await;
+    assert!(answer.contains("\"status\":200") && answer.contains("INSERT"), "{answer}");
+    let held = session.held().await;
     let begun = Instant::now();
-    let mut answer = [0; 12];
-    stream.read_exact(&mut answer).await.unwrap();
-    let mut held = tokio::net::TcpStream::connect(walcast.address()).await.unwrap();
-    held.write_all(request.as_bytes()).await.unwrap();
-    until("the poll has come", async || {
-        let mut other = tokio::net::TcpStream::connect(walcast.address()).await.unwrap();
-        other.write_all(request.as_bytes()).await.unwrap();
-        let mut head = [0; 12];
-        held.read_exact(&mut head).await.unwrap();
-        held = other;
-        true
-    })
-    .await;
-    let token = session.token.clone();
     let stopping = tokio::task::spawn_blocking(move || walcast.stop());
-    let mut answer = String::new();
-    held.read_to_string(&mut answer).await.unwrap();
-    assert!(answer.contains(&token) && answer.contains("\"status\":204"), "{answer}");
+    let answer = rest(held).await;
+    assert!(answer.contains("\"status\":204"), "{answer}");
     assert!(stopping.await.unwrap().success());
     assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+}
+
+async fn rest(mut stream: TcpStream) -> String {
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+impl Session<'_> {
+    /// A poll that is held: another came before it, and was answered when it came.
+    async fn held(&self) -> TcpStream {
+        let begin = async || {
+            let mut stream = TcpStream::connect(self.walcast.address()).await.unwrap();
+            let request =
+                format!("GET {} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", self.path());
+            stream.write_all(request.as_bytes()).await.unwrap();
+            stream
+        };
+        let (one, other) = (begin().await, begin().await);
+        let (ended, held) = tokio::select! {
+            ready = one.readable() => { ready.unwrap(); (one, other) }
+            ready = other.readable() => { ready.unwrap(); (other, one) }
+        };
+        assert!(rest(ended).await.contains("\"status\":204"));
+        held
+    }
 }
