@@ -1,11 +1,19 @@
-//! One port for everything: WebSockets, GraphQL, what the application's server asks for, health, and the console page.
+//! One port for everything: WebSockets and what stands in for them, GraphQL, what the application's server asks for, health,
+//! and the console page.
 
 mod admin;
+mod asked;
 mod console;
+mod event_stream;
+mod events;
 mod graphiql;
 mod graphql;
 mod guard;
 mod health;
+mod longpoll;
+mod poll;
+mod reading;
+mod refused;
 mod websocket;
 
 use std::convert::Infallible;
@@ -34,6 +42,7 @@ use crate::hub::Hub;
 use crate::readiness::Readiness;
 pub use console::{Answer, Console, DemoWrite, Listed, Listing, Writer};
 pub use graphql::{Documents, DocumentsError, GraphQl};
+pub use longpoll::Sessions;
 
 /// How long a client may take to send the head of a request.
 const HEAD: Duration = Duration::from_secs(10);
@@ -63,6 +72,10 @@ pub struct App {
     pub graphql: Option<Arc<GraphQl>>,
     /// Whether GraphiQL is served.
     pub graphiql: bool,
+    /// Who polls as Phoenix clients do.
+    pub sessions: Sessions,
+    /// True once the server stops.
+    pub stop: watch::Receiver<bool>,
 }
 
 /// An answer that is an error: `{"error": {"code": .., "message": ..}}`. Codes are listed in
@@ -79,9 +92,15 @@ fn router(app: &Arc<App>) -> Router {
         .route("/ready", get(health::ready))
         .route("/console.json", get(console::listing))
         .route("/invalidate", post(admin::invalidate))
-        .route("/publish", post(admin::publish));
+        .route("/publish", post(admin::publish))
+        .route("/events", get(events::events).head(|| no_head("GET")))
+        .route("/poll", get(poll::poll).head(|| no_head("GET")));
     for path in websocket::PATHS {
         router = router.route(path, any(websocket::upgrade));
+    }
+    for path in longpoll::PATHS {
+        router =
+            router.route(path, get(longpoll::poll).head(|| no_head("GET, POST")).post(longpoll::publish));
     }
     if demo {
         router = router.route("/demo/write", post(console::demo_write));
@@ -123,9 +142,17 @@ async fn answer(app: &App, router: &TowerToHyperService<Router>, peer: Peer, req
     guard::guard(&app.origins, request, answer).await
 }
 
+/// Refuses a HEAD: what a GET would answer is made only for who reads it.
+async fn no_head(allow: &'static str) -> Response {
+    let refused =
+        error(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", "this path is there for other methods");
+    ([(header::ALLOW, allow)], refused).into_response()
+}
+
 /// Accepts connections until told to stop; then answers what was asked and ends.
-pub async fn serve(listener: TcpListener, app: App, mut stop: watch::Receiver<bool>) {
+pub async fn serve(listener: TcpListener, app: App) {
     let app = Arc::new(app);
+    let mut stop = app.stop.clone();
     let router = TowerToHyperService::new(router(&app));
     // Nothing is sent on it: it closes when the last connection has dropped its end.
     let (serving, mut served) = mpsc::channel::<Infallible>(1);

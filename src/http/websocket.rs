@@ -19,6 +19,7 @@ use serde::Deserialize;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
+use super::refused::Refused;
 use super::{App, error, guard};
 use crate::channel::serializer::Version;
 use crate::hub::{Hub, Seat};
@@ -112,10 +113,7 @@ fn accept(hub: &Hub, head: &Parts) -> Result<Accepted, Response> {
     let version = Version::parse(parameters.vsn.as_deref())
         .map_err(|unknown| error(StatusCode::BAD_REQUEST, "VersionUnsupported", &unknown.to_string()))?;
     let key = handshake(head)?;
-    let Some(seat) = hub.seat() else {
-        let message = "the server has as many sockets as it may (limits.sockets)";
-        return Err(error(StatusCode::SERVICE_UNAVAILABLE, "TooManySockets", message));
-    };
+    let seat = hub.seat().ok_or_else(|| Refused::TooManySockets.response())?;
     Ok(Accepted { version, seat, key: derive_accept_key(key.as_bytes()) })
 }
 

@@ -136,7 +136,7 @@ pub struct Listening {
 }
 
 impl Listening {
-    /// Waits until a change that the topic matches has been routed since the last call.
+    /// Waits until, since the last call, a change that the topic matches has been routed, or the window began anew.
     pub async fn changed(&mut self) {
         if self.told.changed().await.is_err() {
             std::future::pending::<()>().await;
@@ -243,6 +243,15 @@ impl Table {
             }
         }
         self.sequence
+    }
+
+    /// Wakes everybody who listens: what they read next is not what they wait for.
+    pub(super) fn rouse(&self) {
+        for (_, entry) in &self.topics {
+            if let Some(listened) = &entry.listened {
+                listened.send_replace(self.sequence);
+            }
+        }
     }
 
     /// The name of a topic, and the lanes with members by shard.

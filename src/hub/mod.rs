@@ -127,7 +127,7 @@ pub struct Hub {
     surroundings: Surroundings,
     seated: Arc<AtomicUsize>,
     next: Arc<AtomicUsize>,
-    sockets: usize,
+    rules: Rules,
 }
 
 /// What every shard asks.
@@ -200,7 +200,7 @@ impl Hub {
             surroundings: Surroundings { interest, replay: replay.clone(), door: door.clone() },
             seated: Arc::default(),
             next: Arc::default(),
-            sockets: rules.sockets,
+            rules,
         })
     }
 
@@ -208,6 +208,12 @@ impl Hub {
     #[must_use]
     pub fn interest(&self) -> &Interest {
         &self.surroundings.interest
+    }
+
+    /// The rules for sockets.
+    #[must_use]
+    pub const fn rules(&self) -> &Rules {
+        &self.rules
     }
 
     /// The replay window.
@@ -221,7 +227,10 @@ impl Hub {
     /// # Errors
     /// When it may not, or the server stops.
     pub async fn ask(&self, topic: Topic) -> Result<Approval, Refusal> {
-        self.surroundings.ask(topic).await
+        match (self.surroundings.door.known)(&topic) {
+            Some(approval) => Ok(approval),
+            None => self.surroundings.ask(topic).await,
+        }
     }
 
     /// Listens to a topic that may be joined, which is called `spelled`: whoever does reads the replay window at its own
@@ -250,7 +259,7 @@ impl Hub {
     #[must_use]
     pub fn seat(&self) -> Option<Seat> {
         let taken = self.seated.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |seated| {
-            (seated < self.sockets).then_some(seated + 1)
+            (seated < self.rules.sockets).then_some(seated + 1)
         });
         taken.ok().map(|_| Seat(Arc::clone(&self.seated)))
     }
@@ -278,8 +287,10 @@ impl Hub {
         }
     }
 
-    /// Tells every joined channel, behind what was handed over before, that changes may have been missed.
+    /// Tells every joined channel, behind what was handed over before, that changes may have been missed; who reads the
+    /// replay window finds it there.
     pub fn interrupt(&self) {
+        self.interest().table().rouse();
         for shard in self.shards.iter() {
             let _ = shard.work.send(Work::Interrupt);
         }

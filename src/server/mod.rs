@@ -142,9 +142,11 @@ impl Server {
             console: console(session, publication, write),
             graphiql: graphql.is_some() && settings.graphql.graphiql,
             graphql,
+            sessions: http::Sessions::default(),
+            stop: stopped,
         };
         tracing::info!(%address, "listening");
-        let http = tokio::spawn(http::serve(listener, app, stopped));
+        let http = tokio::spawn(http::serve(listener, app));
         // The reader and the crate's task in front of it hand over row by row: on one thread of their own they
         // take turns, where a shared runtime would wake a thread for every few rows.
         let reader = own_thread(reader.run()).map_err(ServerError::Threads)?;

@@ -198,8 +198,10 @@ impl Endpoint {
             console: Console { tables: Box::new(|| Box::pin(async { Ok(Vec::new()) })), write: None },
             graphiql: false,
             graphql,
+            sessions: http::Sessions::default(),
+            stop: stopped,
         };
-        Self { address, stop, serving: tokio::spawn(http::serve(listener, app, stopped)) }
+        Self { address, stop, serving: tokio::spawn(http::serve(listener, app)) }
     }
 
     pub fn url(&self, path: &str) -> String {

@@ -3,21 +3,17 @@
 
 use std::time::Duration;
 
-use axum::body::Body;
-use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::Response;
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::{Stream, StreamExt, stream};
 use tokio::time::{Instant, MissedTickBehavior};
 
+use super::super::event_stream::{self, COMMENT, put_line};
 use super::{Answers, Stopped};
 use crate::operations::Answer;
 
 /// How often something is sent on an idle stream, so that proxies do not take it for dead.
 const BEAT: Duration = Duration::from_secs(12);
-
-/// What browsers wait for before they tell that a stream is open; a comment to everybody else.
-const COMMENT: Bytes = Bytes::from_static(b":\n\n");
 
 const COMPLETE: Bytes = Bytes::from_static(b"event: complete\ndata:\n\n");
 
@@ -46,13 +42,7 @@ pub(super) fn body(events: impl Stream<Item = Result<Bytes, Stopped>> + Send + '
         };
         Some((item?, (events, ticks)))
     });
-    let mut response = Response::new(Body::from_stream(stream::iter([Ok(COMMENT)]).chain(beating)));
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    // nginx collects answers by default.
-    headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
-    response
+    event_stream::response(beating)
 }
 
 /// A result, of one operation among others where `id` is its identifier as JSON.
@@ -79,17 +69,6 @@ fn next(id: Option<&str>, pieces: &[&[u8]]) -> Bytes {
     }
     event.put_slice(AFTER);
     event.freeze()
-}
-
-/// A line break ends the field. In JSON there are some only between tokens, where a space does as well.
-fn put_line(event: &mut BytesMut, mut json: &[u8]) {
-    while let Some(at) = memchr::memchr2(b'\n', b'\r', json) {
-        let (line, rest) = json.split_at(at);
-        event.put_slice(line);
-        event.put_u8(b' ');
-        json = rest.get(1..).unwrap_or_default();
-    }
-    event.put_slice(json);
 }
 
 #[cfg(test)]

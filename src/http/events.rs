@@ -1,0 +1,144 @@
+//! `GET /events`: the changes of one topic as Server-Sent Events.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, header};
+use axum::response::Response;
+use bytes::Bytes;
+use futures_util::stream;
+use serde_json::json;
+use tokio::sync::watch;
+use tokio::time::{Instant, Interval, MissedTickBehavior};
+
+use super::App;
+use super::asked::Asked;
+use super::event_stream::{self, put_line};
+use super::reading::{Missed, PIECE, Reading, ask, stopped};
+use super::refused::{RETRY_AFTER, Refused};
+use crate::change::value::Profile;
+use crate::channel::Admission;
+use crate::channel::encoding::Payloads;
+use crate::hub::Seat;
+
+/// How often something is sent on an idle stream, so that proxies do not take it for dead.
+const BEAT: Duration = Duration::from_secs(15);
+
+/// After how many milliseconds clients come back, once a stream has ended: not all at the same moment.
+const COME_BACK: std::ops::Range<u32> = 1000..4000;
+
+/// One client's stream.
+struct Events {
+    reading: Reading,
+    profile: Profile,
+    /// What is told before any change.
+    first: Option<Bytes>,
+    beat: Interval,
+    stop: watch::Receiver<bool>,
+    ended: bool,
+    _seat: Seat,
+}
+
+pub(super) async fn events(State(app): State<Arc<App>>, request: Request) -> Response {
+    let (head, _) = request.into_parts();
+    let asked =
+        Asked::parse(&head.uri, app.hub.rules().profile).and_then(|asked| asked.resuming(&head.headers));
+    let begun = match asked {
+        Ok(asked) => Events::begin(&app, asked).await,
+        Err(refused) => Err(refused),
+    };
+    match begun {
+        Ok(events) => event_stream::response(stream::unfold(events, Events::next)),
+        // An EventSource takes every status but 200 for a reason never to come back (HTML standard, section 9.2.2).
+        Err(refused) if refused.passes() && is_event_source(&head.headers) => {
+            let event = refused.tell(|_, code, message| {
+                let data = json!({ "error": { "code": code, "message": message } });
+                format!("retry: {}\nevent: refused\ndata: {data}\n\n", RETRY_AFTER * 1000)
+            });
+            event_stream::response(stream::iter([Ok::<_, Infallible>(event.into())]))
+        }
+        Err(refused) => refused.response(),
+    }
+}
+
+fn is_event_source(headers: &HeaderMap) -> bool {
+    let accepts = headers.get_all(header::ACCEPT).iter().filter_map(|accept| accept.to_str().ok());
+    accepts.flat_map(|accept| accept.split(',')).any(|range| range.trim().starts_with("text/event-stream"))
+}
+
+impl Events {
+    async fn begin(app: &App, asked: Asked) -> Result<Self, Refused> {
+        let seat = app.hub.seat().ok_or(Refused::TooManySockets)?;
+        let mut stop = app.stop.clone();
+        let Asked { spelled, topic, since, profile } = asked;
+        let approval = ask(&app.hub, topic, &mut stop).await?;
+        let (reading, admission) = Reading::begin(&app.hub, &spelled, approval, since)?;
+        let mut beat = tokio::time::interval_at(Instant::now() + BEAT, BEAT);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let first = Some(joined(&reading, &admission));
+        Ok(Self { reading, profile, first, beat, stop, ended: false, _seat: seat })
+    }
+
+    /// Some events; the stream ends when there will be none any more.
+    async fn next(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
+        let events = self.gather().await?;
+        Some((Ok(events), self))
+    }
+
+    async fn gather(&mut self) -> Option<Bytes> {
+        if let Some(first) = self.first.take() {
+            return Some(first);
+        }
+        let mut beating = false;
+        while !self.ended && !*self.stop.borrow() {
+            let (mut out, profile, epoch) = (Vec::new(), self.profile, self.reading.epoch());
+            let complete = self.reading.take(|change, commit_timestamp, telling| {
+                out.extend_from_slice(format!("id: {epoch}.{}\ndata: ", change.cursor).as_bytes());
+                put_line(&mut out, &Payloads::new(change, commit_timestamp).get(telling, profile));
+                out.extend_from_slice(b"\n\n");
+                out.len() < PIECE
+            });
+            match complete {
+                Ok(_) if !out.is_empty() => return Some(out.into()),
+                // An id without data is remembered by the client, and else unseen: on a quiet topic, too, it stays in the
+                // window.
+                Ok(true) if beating => return Some(format!(":\nid: {}\n\n", self.reading.token()).into()),
+                Ok(true) => beating = self.wait().await,
+                Ok(false) => tokio::task::yield_now().await,
+                Err(missed) => {
+                    self.ended = true;
+                    return Some(interrupted(missed));
+                }
+            }
+        }
+        None
+    }
+
+    /// Waits until there may be more, or something has to be sent for the sake of the connection: then it is `true`.
+    async fn wait(&mut self) -> bool {
+        tokio::select! {
+            biased;
+            () = stopped(&mut self.stop) => false,
+            _ = self.beat.tick() => true,
+            () = self.reading.changed() => false,
+        }
+    }
+}
+
+/// The first event. Its id is where the stream begins, which is not the position where something was missed: a client
+/// that is cut before it was told of it has to come back for it.
+fn joined(reading: &Reading, admission: &Admission) -> Bytes {
+    let retry = fastrand::u32(COME_BACK);
+    let mut event = format!("retry: {retry}\nevent: joined\nid: {}\ndata: ", reading.token()).into_bytes();
+    event.extend_from_slice(&admission.response());
+    event.extend_from_slice(b"\n\n");
+    event.into()
+}
+
+/// The last event, where changes may have been missed.
+fn interrupted(missed: Missed) -> Bytes {
+    let Missed { reason, oldest } = missed;
+    format!("event: interrupted\ndata: {{\"reason\":\"{reason}\",\"oldest\":\"{oldest}\"}}\n\n").into()
+}

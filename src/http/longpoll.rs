@@ -1,0 +1,169 @@
+//! Phoenix' own long polling, on which its clients fall back where WebSockets do not pass.
+//!
+//! `GET` without a token opens a session and is answered 410 with one; `GET` with it waits for messages (200) or for
+//! nothing (204); `POST` brings the client's frames. All of this is told in the body, `{"status", "token", "messages"}`, as
+//! the client npm `phoenix` reads it.
+
+mod session;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+use tokio::sync::{mpsc, oneshot};
+
+use super::App;
+use super::asked::parameter;
+use super::refused::Refused;
+use crate::channel::serializer::Version;
+use session::{Post, Session};
+
+/// Where sessions are polled: beside each path of the WebSocket, since clients replace its last word.
+pub(super) const PATHS: [&str; 3] = ["/socket/longpoll", "/realtime/v1/longpoll", "/longpoll"];
+
+/// How long a client may take to send its frames.
+const BODY_TIME: Duration = Duration::from_secs(30);
+
+/// A client reads this status as a fault that time mends, and connects again later.
+const LATER: u16 = 500;
+
+/// A client reads this status as a refusal for good.
+const NEVER: u16 = 403;
+
+/// All sessions, by their tokens.
+#[derive(Default)]
+pub struct Sessions(Mutex<HashMap<Box<str>, Handle>>);
+
+/// How a session is reached.
+#[derive(Clone)]
+struct Handle {
+    polls: mpsc::Sender<oneshot::Sender<Vec<u8>>>,
+    posts: mpsc::Sender<Post>,
+}
+
+impl Sessions {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Box<str>, Handle>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn get(&self, uri: &Uri) -> Result<Option<(Box<str>, Handle)>, Refused> {
+        let token = parameter(uri, "token", "token is given more than once")?;
+        Ok(token.and_then(|token| self.lock().get(&*token).cloned().map(|handle| (token.into(), handle))))
+    }
+}
+
+/// Answers a poll, or opens a session.
+pub(super) async fn poll(State(app): State<Arc<App>>, uri: Uri) -> Response {
+    let polled = match app.sessions.get(&uri) {
+        Ok(Some((token, handle))) => {
+            let (answer, messages) = oneshot::channel();
+            // A session that ended meanwhile is as good as none.
+            let sent = handle.polls.send(answer).await.is_ok();
+            if sent && let Ok(messages) = messages.await {
+                return told(if messages.is_empty() { 204 } else { 200 }, &token, &messages);
+            }
+            open(&app, &uri)
+        }
+        // Older clients poll on with the token that they are given here, newer ones begin anew.
+        Ok(None) => open(&app, &uri),
+        Err(refused) => Err(refuse(&refused, NEVER)),
+    };
+    polled.map_or_else(|refused| refused, |token| told(410, &token, b""))
+}
+
+/// Begins a session; its token.
+#[allow(clippy::result_large_err, reason = "a response is large, and refused sessions are rare")]
+fn open(app: &Arc<App>, uri: &Uri) -> Result<Box<str>, Response> {
+    let vsn =
+        parameter(uri, "vsn", "vsn is given more than once").map_err(|refused| refuse(&refused, NEVER))?;
+    let version = Version::parse(vsn.as_deref()).map_err(|unknown| {
+        let text = unknown.to_string();
+        let words = text.split_once(": ").map_or(&*text, |(_, words)| words);
+        error(StatusCode::BAD_REQUEST, "VersionUnsupported", words, NEVER)
+    })?;
+    if !app.hub.replay().history().is_on() {
+        return Err(refuse(&Refused::WindowOff, NEVER));
+    }
+    let mut random = [0; 16];
+    let seat = app.hub.seat().filter(|_| getrandom::fill(&mut random).is_ok());
+    let seat = seat.ok_or_else(|| refuse(&Refused::TooManySockets, LATER))?;
+    let token: Box<str> = format!("{:032x}", u128::from_ne_bytes(random)).into();
+    let (polls, polled) = mpsc::channel(1);
+    let (posts, posted) = mpsc::channel(1);
+    app.sessions.lock().insert(token.clone(), Handle { polls, posts });
+    let session = Session::new(app.hub.clone(), version, polled, posted, app.stop.clone());
+    let (app, ended) = (Arc::clone(app), token.clone());
+    tokio::spawn(async move {
+        session.run().await;
+        app.sessions.lock().remove(&ended);
+        drop(seat);
+    });
+    Ok(token)
+}
+
+/// Takes frames: one, or one in each line of `application/x-ndjson`.
+pub(super) async fn publish(State(app): State<Arc<App>>, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    let (token, handle) = match app.sessions.get(&head.uri) {
+        Ok(Some(session)) => session,
+        Ok(None) => return told(410, "", b""),
+        Err(refused) => return refuse(&refused, NEVER),
+    };
+    let frames = match read(body, app.hub.rules().frame_bytes).await {
+        Ok(frames) => frames,
+        Err(refused) => return refused,
+    };
+    let (done, taken) = oneshot::channel();
+    let sent = handle.posts.send(Post::new(frames, is_lines(&head.headers), done)).await.is_ok();
+    if sent && taken.await.is_ok() { told(200, &token, b"") } else { told(410, "", b"") }
+}
+
+async fn read(body: Body, most: usize) -> Result<String, Response> {
+    match tokio::time::timeout(BODY_TIME, axum::body::to_bytes(body, most)).await {
+        Ok(Ok(bytes)) => String::from_utf8(bytes.into())
+            .map_err(|_| error(StatusCode::BAD_REQUEST, "RequestInvalid", "the body is not UTF-8", LATER)),
+        // Of the reasons why a body ends early, this is the only one whose sender still hears us.
+        Ok(Err(_)) => {
+            let text = format!("the body is larger than {most} bytes (limits.frame_bytes)");
+            Err(error(StatusCode::PAYLOAD_TOO_LARGE, "BodyTooLarge", &text, LATER))
+        }
+        Err(_) => {
+            let text = format!("the body took longer than {} s", BODY_TIME.as_secs());
+            Err(error(StatusCode::REQUEST_TIMEOUT, "BodyTooSlow", &text, LATER))
+        }
+    }
+}
+
+fn is_lines(headers: &HeaderMap) -> bool {
+    let content_type =
+        headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media_type = content_type.split(';').next().unwrap_or_default();
+    media_type.trim().eq_ignore_ascii_case("application/x-ndjson")
+}
+
+/// An answer that is none to HTTP. `messages` are JSON strings with commas between them.
+fn told(status: u16, token: &str, messages: &[u8]) -> Response {
+    // A token has no characters that JSON escapes.
+    let head = format!("{{\"status\":{status},\"token\":\"{token}\",\"messages\":[");
+    let mut response = Response::new(Body::from([head.as_bytes(), messages, b"]}"].concat()));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+fn refuse(refused: &Refused, phoenix: u16) -> Response {
+    refused.tell(|status, code, words| error(status, code, words, phoenix))
+}
+
+/// An error as everywhere, in an answer that says to a Phoenix client what to make of it.
+fn error(status: StatusCode, code: &str, message: &str, phoenix: u16) -> Response {
+    let error = json!({ "code": code, "message": message });
+    let body = json!({ "status": phoenix, "token": null, "messages": [], "error": error });
+    (status, [(header::CACHE_CONTROL, "no-store")], axum::Json(body)).into_response()
+}

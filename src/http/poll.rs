@@ -1,0 +1,97 @@
+//! `GET /poll`: the changes of one topic behind a cursor, at once or when there are some.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::{HeaderValue, Uri, header};
+use axum::response::Response;
+use tokio::time::Instant;
+
+use super::App;
+use super::asked::{Asked, parameter};
+use super::reading::{Missed, PIECE, Reading, ask, stopped};
+use super::refused::Refused;
+use crate::channel::encoding::Payloads;
+
+/// For how long an answer is held, in seconds, if the request does not say.
+const WAIT: u64 = 25;
+
+/// For how long at most.
+const LONGEST_WAIT: u64 = 60;
+
+/// Answers `{"events": [..], "position": "EPOCH.CURSOR", "resumed": ..}`.
+pub(super) async fn poll(State(app): State<Arc<App>>, uri: Uri) -> Response {
+    match answer(&app, &uri).await {
+        Ok(body) => {
+            let mut response = Response::new(body.into());
+            let headers = response.headers_mut();
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+            response
+        }
+        Err(refused) => refused.response(),
+    }
+}
+
+async fn answer(app: &App, uri: &Uri) -> Result<Vec<u8>, Refused> {
+    let until = Instant::now() + wait(uri)?;
+    let Asked { spelled, topic, since, profile } = Asked::parse(uri, app.hub.rules().profile)?;
+    let _seat = app.hub.seat().ok_or(Refused::TooManySockets)?;
+    let mut stop = app.stop.clone();
+    let approval = ask(&app.hub, topic, &mut stop).await?;
+    let (mut reading, admission) = Reading::begin(&app.hub, &spelled, approval, since)?;
+    let Some(resumption) = admission.resumption else {
+        return Ok(written(b"", &reading.token(), "\"resumed\":false,\"reason\":\"since\""));
+    };
+    if let Some(missed) = Missed::of(resumption) {
+        return Ok(gone(missed, &reading));
+    }
+    let mut events = Vec::new();
+    loop {
+        let complete = reading.take(|change, commit_timestamp, telling| {
+            if !events.is_empty() {
+                events.push(b',');
+            }
+            events.extend_from_slice(&Payloads::new(change, commit_timestamp).get(telling, profile));
+            events.len() < PIECE
+        });
+        match complete {
+            Ok(_) if !events.is_empty() => break,
+            Ok(false) => tokio::task::yield_now().await,
+            Ok(true) => tokio::select! {
+                biased;
+                () = stopped(&mut stop) => break,
+                () = tokio::time::sleep_until(until) => break,
+                () = reading.changed() => {}
+            },
+            Err(missed) => return Ok(gone(missed, &reading)),
+        }
+    }
+    Ok(written(&events, &reading.token(), "\"resumed\":true"))
+}
+
+/// Something may have been missed: the client goes on from where the server is.
+fn gone(missed: Missed, reading: &Reading) -> Vec<u8> {
+    let Missed { reason, oldest } = missed;
+    let resumed = format!("\"resumed\":false,\"reason\":\"{reason}\",\"oldest\":\"{oldest}\"");
+    written(b"", &reading.here(), &resumed)
+}
+
+fn written(events: &[u8], position: &str, resumed: &str) -> Vec<u8> {
+    let rest = format!("],\"position\":\"{position}\",{resumed}}}");
+    [b"{\"events\":[", events, rest.as_bytes()].concat()
+}
+
+/// The parameter `wait`, in whole seconds.
+fn wait(uri: &Uri) -> Result<Duration, Refused> {
+    let seconds = match parameter(uri, "wait", "wait is given more than once")? {
+        None => WAIT,
+        Some(text) => text
+            .parse()
+            .ok()
+            .filter(|seconds| *seconds <= LONGEST_WAIT)
+            .ok_or(Refused::Parameter("wait is a whole number of seconds, 0 to 60"))?,
+    };
+    Ok(Duration::from_secs(seconds))
+}
