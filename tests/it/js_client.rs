@@ -127,6 +127,100 @@ async fn every_change_comes_with_its_type() {
 }
 
 #[tokio::test]
+async fn what_was_missed_while_the_connection_was_cut_comes_once_and_in_order() {
+    let (database, sql) = guests().await;
+    let walcast = Walcast::serve(&database, &[]).await;
+    let mut client = Client::start(&walcast, &[("TOPIC", TOPIC)]);
+    client.until("status", "live").await;
+    for round in 0..3 {
+        let first = round * 100 + 1;
+        insert(&sql, first, first + 9).await;
+        assert_eq!(client.ids(10).await, Vec::from_iter(first..first + 10));
+        client.say("cut").await;
+        client.until("status", "waiting").await;
+        insert(&sql, first + 10, first + 59).await;
+        client.say("mend").await;
+        assert_eq!(client.until("status", "live").await["resumed"], true);
+        insert(&sql, first + 60, first + 69).await;
+        assert_eq!(client.ids(60).await, Vec::from_iter(first + 10..first + 70));
+    }
+    client.finish().await;
+}
+
+#[tokio::test]
+async fn a_stored_cursor_goes_on_where_it_was() {
+    let (database, sql) = guests().await;
+    let walcast = Walcast::serve(&database, &[]).await;
+    let mut client = Client::start(&walcast, &[("TOPIC", TOPIC)]);
+    client.until("status", "live").await;
+    insert(&sql, 1, 3).await;
+    assert_eq!(client.ids(3).await, [1, 2, 3]);
+    let cursor = client.cursor().await;
+    client.finish().await;
+    insert(&sql, 4, 6).await;
+    let options = json!({ "since": cursor }).to_string();
+    let mut client = Client::start(&walcast, &[("TOPIC", TOPIC), ("OPTIONS", &options)]);
+    assert_eq!(client.until("status", "live").await["resumed"], true);
+    assert_eq!(client.ids(3).await, [4, 5, 6]);
+    client.finish().await;
+}
+
+#[tokio::test]
+async fn what_was_missed_while_walcast_was_killed_comes_once_and_in_order() {
+    let (database, sql) = guests().await;
+    let slot = slot_name();
+    let settings = [("WALCAST__REPLICATION__SLOT", slot.as_str())];
+    let walcast = Walcast::serve(&database, &settings).await;
+    let mut client = Client::start(&walcast, &[("TOPIC", TOPIC)]);
+    client.until("status", "live").await;
+    insert(&sql, 1, 10).await;
+    assert_eq!(client.ids(10).await, Vec::from_iter(1..11));
+    // Dropping it sends SIGKILL.
+    drop(walcast);
+    client.until("status", "waiting").await;
+    insert(&sql, 11, 30).await;
+    let again = Walcast::serve(&database, &settings).await;
+    client.say(&format!("mend {}", again.address().port())).await;
+    assert_eq!(client.until("status", "live").await["resumed"], true);
+    insert(&sql, 31, 40).await;
+    assert_eq!(client.ids(30).await, Vec::from_iter(11..41));
+    client.finish().await;
+}
+
+#[tokio::test]
+async fn a_gap_is_told_where_the_window_does_not_reach_back_and_for_another_history() {
+    let (database, sql) = guests().await;
+    let walcast = Walcast::serve(&database, &[]).await;
+    let epoch = walcast.ready().await["epoch"].as_str().unwrap().to_owned();
+    for (cursor, reason) in [(format!("{epoch}.1-1-0"), "window"), ("77-1.1-1-0".to_owned(), "epoch")] {
+        let options = json!({ "since": cursor }).to_string();
+        let mut client = Client::start(&walcast, &[("TOPIC", TOPIC), ("OPTIONS", &options)]);
+        assert_eq!(client.until("status", "live").await["resumed"], false);
+        let gap = client.next("event").await;
+        assert_eq!((&gap["type"], &gap["reason"]), (&json!("gap"), &json!(reason)), "{gap}");
+        sql.batch_execute("truncate guests").await.unwrap();
+        assert_eq!(client.next("event").await["type"], "TRUNCATE");
+        client.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn a_slow_iteration_leaves_the_channel_and_loses_nothing() {
+    let (database, sql) = guests().await;
+    let walcast = Walcast::serve(&database, &[]).await;
+    let options = r#"{"iterate":true,"buffer":10}"#;
+    let mut client = Client::start(&walcast, &[("TOPIC", TOPIC), ("OPTIONS", options)]);
+    client.until("status", "live").await;
+    insert(&sql, 1, 500).await;
+    client.say("take 250").await;
+    assert_eq!(client.ids(250).await, Vec::from_iter(1..251));
+    insert(&sql, 501, 600).await;
+    client.say("take 350").await;
+    assert_eq!(client.ids(350).await, Vec::from_iter(251..601));
+    client.finish().await;
+}
+
+#[tokio::test]
 async fn a_refusal_ends_the_subscription_with_its_code() {
     let (database, _sql) = guests().await;
     let walcast = Walcast::serve(&database, &[]).await;
@@ -146,7 +240,11 @@ async fn a_live_query_goes_on_after_its_connection_was_cut_and_after_a_kill() {
     let mut client = Client::start(&graph.walcast, &environment);
     let highest = |result: Value| result["data"]["auction"]["highestBid"]["amount"].as_i64();
     let bid = async |amount: i32| {
-        graph.client.execute("insert into bids (auction_id, amount) values (1, $1)", &[&amount]).await.unwrap()
+        graph
+            .client
+            .execute("insert into bids (auction_id, amount) values (1, $1)", &[&amount])
+            .await
+            .unwrap()
     };
     assert_eq!(highest(client.next("result").await), Some(15));
     bid(16).await;

@@ -56,6 +56,8 @@ class Joined {
 
 // `joins` and `leaves` come by the socket, `requests` by HTTP as {url, request, response}. `upgrade` and `mute` may be set.
 export async function serve(t) {
+  const late = setTimeout(() => { throw new Error(`${t.name}: something never came`) }, 60_000)
+  t.after(() => clearTimeout(late))
   const fake = { upgrade: true, mute: false, joins: new Queue(), leaves: new Queue(), requests: new Queue(), sockets: new Queue() }
   const server = http.createServer((request, response) => {
     fake.requests.push({ url: new URL(request.url, 'http://fake'), request, response })
