@@ -280,3 +280,48 @@ async fn a_refused_live_query_ends_with_its_result() {
     client.until("live", "ended").await;
     client.finish().await;
 }
+
+/// Writes what a script in a browser asks for, a statement for each line, until it is done.
+async fn serve_browser(
+    mut script: Program,
+    sql: &tokio_postgres::Client,
+    statement: impl Fn(&str) -> String,
+) {
+    loop {
+        let line = script.expect_line().await;
+        if line == "done" {
+            break;
+        }
+        sql.batch_execute(&statement(&line)).await.unwrap();
+        script.say("wrote").await;
+    }
+    script.finish().await;
+}
+
+#[tokio::test]
+async fn in_a_browser_it_wakes_with_its_page_and_misses_nothing() {
+    let graph = Graph::serve(15, DEMO, &[]).await;
+    drop(Stream::live(&graph, "query @live { auctions { id } }").await);
+    let url = format!("http://{}", graph.walcast.address());
+    let script = file("tests/browser/client.test.mjs");
+    let script = Program::start("node".as_ref(), &[&script], &[("WALCAST_URL", &url)]);
+    serve_browser(script, &graph.client, |line| {
+        let number = line.strip_prefix("insert ").unwrap();
+        format!("insert into messages (room_id, \"from\", body) values (1, 'test', '{number}')")
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_hooks_of_react_show_what_changes() {
+    let graph = Graph::serve(15, DEMO, &[]).await;
+    drop(Stream::live(&graph, "query @live { auctions { id } }").await);
+    let url = format!("http://{}", graph.walcast.address());
+    let runner = file("tests/clients/run-example.sh");
+    let script = Program::start(&runner, &["react".as_ref()], &[("WALCAST_URL", &url)]);
+    serve_browser(script, &graph.client, |line| {
+        assert_eq!(line, "bid");
+        "insert into bids (auction_id, amount) values (1, 20)".to_owned()
+    })
+    .await;
+}
