@@ -26,6 +26,7 @@ demo: ## a throw-away Postgres with example data and walcast on http://localhost
 test: ## formatting, lints and every test; at most 20 minutes on two cores
 	@scripts/setup.sh test
 	@scripts/bundle_graphiql.sh unchanged
+	@scripts/bundle_client.sh check
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) test --locked
@@ -66,4 +67,4 @@ fuzz: ## every fuzz target in turn; TIME=60 is the seconds for each
 clean: ## remove what was built and what the tests installed; no database and no volume is touched
 	$(CARGO) clean
 	rm -rf benches/peers/*/node_modules
-	rm -rf tests/node_modules tests/clients/node_modules tests/clients/.venv tests/browser/node_modules tests/long/node_modules graphiql/node_modules
+	rm -rf tests/node_modules tests/clients/node_modules tests/clients/.venv tests/browser/node_modules tests/long/node_modules graphiql/node_modules clients/js/node_modules clients/js/dist

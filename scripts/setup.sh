@@ -270,6 +270,7 @@ test | test-long)
   [ "$mode" = test ] || ensure_postgres_majors tests/long
   ensure_npm tests/clients
   ensure_npm tests/browser
+  ensure_npm clients/js
   ensure_python
   ;;
 lint)

@@ -28,7 +28,7 @@ macro_rules! file {
 
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
-pub(super) static FILES: [File; 11] = [
+pub(super) static FILES: [File; 12] = [
     file!("/", "index.html", "text/html; charset=utf-8"),
     file!("/console.css", "console.css", "text/css; charset=utf-8"),
     file!("/console.svg", "console.svg", "image/svg+xml"),
@@ -40,6 +40,7 @@ pub(super) static FILES: [File; 11] = [
     file!("/socket.js", "socket.js", SCRIPT),
     file!("/topics.js", "topics.js", SCRIPT),
     file!("/view.js", "view.js", SCRIPT),
+    file!("/walcast.js", "walcast.js", SCRIPT),
 ];
 
 /// Nothing but the page's own files and its own socket.

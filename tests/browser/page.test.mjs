@@ -8,6 +8,7 @@
 //     update   update page_users set name = 'Ada Lovelace' where id = 9007199254740993
 //     paused   insert three more rows, named 'Paused 1', 'Paused 2' and 'Paused 3'
 //     delete   delete from page_users where id = 9007199254740993
+//     away     insert into page_users values (77, 'While away')
 //     flood    insert 6000 rows in transactions of 100, 50 ms apart: 2,000 changes a second, and in all
 //              less than the server's default outbox, so that a slow machine does not lose the socket
 // The last line is `done`; any failure is told on stderr and exits with 1.
@@ -233,8 +234,11 @@ async function comesBack(browser) {
   await sockets[0].close({ code: 1012, reason: '' })
   await page.getByText('Connection lost. The server is restarting.').waitFor()
   await picture(page, 'lost')
+  await ask('away')
   await page.getByText(/^Connected again after/).waitFor()
   await joined.waitFor()
+  await newest(page, 'While away')
+  assert.equal((await changes(page)).length, 1)
   assert.equal(sockets.length, 2, 'one new connection, not a storm of them')
   await page.close()
   return faults

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Runs one example with the modules that scripts/setup.sh installs beside this file:
 #     WALCAST_URL=ws://127.0.0.1:PORT [TOPIC=...] run-example.sh phoenix|realtime-js|browser|python
-#     WALCAST_URL=http://127.0.0.1:PORT run-example.sh graphql/FILE|live/FILE|countdown/FILE|auction
+#     WALCAST_URL=http://127.0.0.1:PORT run-example.sh graphql/FILE|live/FILE|countdown/FILE|auction|react
 # Every example of the first line prints `joined TOPIC ...` once it listens, then `KIND schema.table {row}` a change.
 set -eu
 name=${1:?which example?}
@@ -38,6 +38,15 @@ auction)
     cp "$examples/auction/page.jsx" "$examples/auction/index.html" "$run"
     "$here/node_modules/.bin/esbuild" "$run/page.jsx" --bundle --jsx=automatic --outfile="$run/page.js" --log-level=error
     exec node "$here/../browser/auction.mjs" "$run"
+    ;;
+react)
+    node "$here/pins.cjs" "$examples/react/package.json"
+    run="$here/node_modules/.examples/react"
+    mkdir -p "$run"
+    cp "$examples/react/page.jsx" "$examples/react/hooks.js" "$examples/react/index.html" "$run"
+    client=$(cd "$here/../../src/http/console" && pwd)/walcast.js
+    "$here/node_modules/.bin/esbuild" "$run/page.jsx" --bundle --jsx=automatic --alias:walcast="$client" --outfile="$run/page.js" --log-level=error
+    exec node "$here/../browser/react.test.mjs" "$run"
     ;;
 graphql/*.sh | live/*.sh | countdown/*.sh)
     exec sh "$examples/$name"

@@ -34,6 +34,7 @@ async fn the_page_shows_what_is_written_through_sql() {
             "update" => "update page_users set name = 'Ada Lovelace' where id = 9007199254740993",
             "paused" => "insert into page_users select n, 'Paused ' || n from generate_series(1, 3) n",
             "delete" => "delete from page_users where id = 9007199254740993",
+            "away" => "insert into page_users values (77, 'While away')",
             "flood" => "",
             "done" => break,
             other => panic!("the page says {other}"),

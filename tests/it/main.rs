@@ -53,6 +53,7 @@ mod graphql_values;
 mod graphql_watch;
 mod http;
 mod invalidation;
+mod js_client;
 mod limits;
 mod live;
 mod live_oracle;

@@ -32,16 +32,16 @@ function say(words) {
 
 // ---- the connection ---------------------------------------------------------------------------
 
-const url = new URL('socket/websocket?vsn=2.0.0', document.baseURI)
-url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:'
-url.hash = ''
-
-const connection = new Connection(url.href, {
+const connection = new Connection(new URL('.', document.baseURI), {
   state: showConnection,
   channel: showChannel,
   change(topic, payload, text) {
     sidebar.count(topic)
     if (feed.add(topic, payload, text, Date.now())) requestPaint()
+  },
+  gap(topic, reason) {
+    if (reason !== 'epoch') feed.note(`The server does not hold all that was committed meanwhile in ${describe(topic)}: changes are missing here.`)
+    requestPaint()
   },
 })
 
@@ -75,7 +75,7 @@ function showConnection({ state, why, retryAt, opened }) {
     say('Connected')
     if (lostAt !== 0) {
       const seconds = Math.max(1, Math.round((Date.now() - lostAt) / 1000))
-      feed.note(`Connected again after ${number(seconds)} s. What was committed meanwhile is not shown here.`)
+      feed.note(`Connected again after ${number(seconds)} s.`)
       lostAt = 0
       requestPaint()
     }
@@ -394,16 +394,13 @@ for (const button of document.querySelectorAll('nav [data-view]')) {
 }
 for (const button of document.querySelectorAll('[data-action]')) button.addEventListener('click', () => write(button))
 window.addEventListener('scroll', noticeScroll, { passive: true })
-window.addEventListener('online', () => connection.wake())
-document.addEventListener('visibilitychange', () => {
-  if (!document.hidden) connection.wake()
-})
 
 // On a wide window the side is always open; on a narrow one it is a drawer.
 const wide = window.matchMedia('(min-width: 56rem)')
 const drawer = () => { $('side').open = wide.matches || connection.channels.size === 0 }
 wide.addEventListener('change', drawer)
 
+connection.connect()
 const address = new URLSearchParams(location.hash.slice(1))
 for (const topic of address.getAll('topic')) connection.join(topic)
 look(address.get('view') === 'live' ? 'live' : 'changes')
@@ -413,7 +410,6 @@ if (address.has('query')) {
   startLive()
 }
 drawer()
-connection.connect()
 askTables()
 setInterval(paintPace, 1000)
 requestPaint()

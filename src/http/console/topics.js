@@ -40,15 +40,10 @@ export function describe(topic) {
   return `${name} where ${unescapeName(filter[1])} ${operator} ${filter[3]}`
 }
 
-// The server says `Code: text`; Phoenix itself says `unmatched topic`.
-export function explain(reason) {
-  const text = typeof reason === 'string' ? reason : ''
-  if (text === 'unmatched topic') {
-    return { code: '', words: 'No such topic. A topic begins with realtime: and then names a schema and a table.' }
-  }
-  const split = /^([A-Za-z][A-Za-z0-9_]*):\s+(.+)$/s.exec(text)
-  if (split) return { code: split[1], words: sentence(split[2]) }
-  return { code: '', words: text === '' ? 'The server refused, and gave no reason.' : sentence(text) }
+// Why the server refused, as a sentence.
+export function explain(code, message) {
+  if (code === 'unmatched topic') return 'No such topic. A topic begins with realtime: and then names a schema and a table.'
+  return sentence(message)
 }
 
 function sentence(text) {
@@ -67,8 +62,9 @@ const CLOSED = {
   1012: 'The server is restarting.',
   1013: 'The server asked us to come back later.',
 }
-// A restart needs no further reason.
+// A restart needs no further reason. The code 0 is none: nothing was heard.
 export function explainClose(code, reason) {
+  if (code === 0) return sentence(reason)
   const words = CLOSED[code] ?? `The connection was closed (code ${code}).`
   return reason && code !== 1012 ? `${words} It said: ${sentence(reason)}` : words
 }

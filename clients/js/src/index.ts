@@ -1,0 +1,6 @@
+export { Client, connect, type ClientStatus, type ConnectOptions } from './client.ts'
+export type { Loss, Transport } from './link.ts'
+export { Live, type LiveCallback, type LiveOptions, type LiveResult, type LiveStatus } from './live.ts'
+export type { Pauses } from './pause.ts'
+export { Subscription, type Callback, type SubscribeOptions, type SubscriptionStatus } from './subscription.ts'
+export { WalcastError, type Change, type Column, type Gap, type Row, type SnapshotEnd, type SnapshotPage, type StreamEvent } from './wire.ts'
