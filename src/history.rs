@@ -14,6 +14,8 @@ use crate::change::{Change, Relation, Transaction};
 use crate::lsn::{Cursor, Epoch, Lsn, Since};
 use crate::snapshot::Snapshot;
 
+#[cfg(test)]
+mod tests;
 mod xids;
 
 use xids::Xids;

@@ -96,7 +96,7 @@ impl Reading {
             _ => position,
         };
         let reading = Self { replay: hub.replay().clone(), listening, pattern, cursor, epoch };
-        Ok((reading, Admission { position, epoch, resumption, warnings }))
+        Ok((reading, Admission { position, epoch, resumption, snapshot: false, warnings }))
     }
 
     /// Some of what comes next. The reader goes on behind it once it has said how far it came ([`Reading::advance`]).

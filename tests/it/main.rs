@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a failing run explains itself")]
 
 mod cluster;
+mod follower;
 mod graphql;
 mod graphql_served;
 mod held_commits;
@@ -12,6 +13,7 @@ mod postgres_binaries;
 mod program;
 mod proxy;
 mod raw;
+mod service;
 mod slot;
 mod socket;
 mod walcast;
@@ -22,6 +24,10 @@ mod cluster_tests;
 mod console_page;
 mod error_codes;
 mod events;
+mod faults;
+mod faults_clients;
+mod faults_database;
+mod faults_size;
 mod filters;
 mod filters_exact;
 mod filters_leaving;
@@ -81,6 +87,7 @@ mod settings;
 mod slot_lost;
 mod slow_clients;
 mod snapshots;
+mod soak;
 mod starved;
 mod tls;
 mod values;

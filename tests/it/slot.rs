@@ -24,6 +24,11 @@ impl Slot {
         Self { name: slot_name(), client }
     }
 
+    /// A slot that has a name already.
+    pub fn named(name: &str, client: Client) -> Self {
+        Self { name: name.to_owned(), client }
+    }
+
     /// As [`Slot::new`], and creates it.
     pub async fn created(client: Client) -> Self {
         let slot = Self::new(client);

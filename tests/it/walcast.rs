@@ -106,9 +106,19 @@ impl Walcast {
 
     /// Its resident memory in bytes (`VmRSS`, proc(5)).
     pub fn memory(&self) -> usize {
+        self.status("VmRSS:").expect("it runs")
+    }
+
+    /// The most that its resident memory ever was, in bytes (`VmHWM`, proc(5)); 0 when it has ended.
+    pub fn peak_memory(&self) -> usize {
+        self.status("VmHWM:").unwrap_or_default()
+    }
+
+    /// A size in its status; a process that has ended has none.
+    fn status(&self, name: &str) -> Option<usize> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+        Some(line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024)
     }
 
     /// Everything it has logged, one JSON object a line.

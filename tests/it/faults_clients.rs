@@ -1,0 +1,146 @@
+//! Clients that do not read, read slowly, or all come at once.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tokio::io::AsyncReadExt;
+
+use crate::cluster::{self, Database};
+use crate::faults::{patiently, scale};
+use crate::follower::{Follower, Keeping};
+use crate::raw::{Raw, TEXT};
+use crate::service::Service;
+use crate::socket::Socket;
+
+const TOPIC: &str = "realtime:public:t";
+
+async fn served(settings: &[(&str, &str)]) -> (Database, tokio_postgres::Client, Service) {
+    let database = cluster::shared(15).database().await;
+    let client = database.connect().await;
+    client.batch_execute("create table t (id int primary key, body text)").await.unwrap();
+    let service = Service::start(&database.url(), settings).await;
+    (database, client, service)
+}
+
+async fn insert(client: &tokio_postgres::Client, ids: std::ops::RangeInclusive<i32>, length: i32) {
+    let sql = "insert into t select i, repeat('x', $3::int4) from generate_series($1::int4, $2::int4) i";
+    client.execute(sql, &[ids.start(), ids.end(), &length]).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_catches_up_at_a_kilobyte_a_second_is_told_that_it_fell_out_of_the_window() {
+    let (_database, client, service) = served(&[("WALCAST__WINDOW__BYTES", "1000000")]).await;
+    let mut witness = Socket::connect(service.walcast()).await;
+    let begun = witness.joined(TOPIC, json!({"frames": "type"})).await;
+    insert(&client, 1..=800, 1000).await;
+    witness.changes(800).await;
+    let join = |reference: &str, since: &Value| {
+        let payload = json!({"frames": "type", "since": since, "epoch": begun["epoch"]});
+        json!([reference, reference, TOPIC, "phx_join", payload]).to_string()
+    };
+    // What the system's own buffers hold is more than it will ever read here.
+    let mut slow = Raw::small(service.walcast()).await;
+    slow.send(TEXT, join("1", &begun["position"]).as_bytes()).await;
+    let reply = slow.text().await;
+    assert_eq!(reply[4]["response"]["resumed"], true, "{reply}");
+    let (mut last, mut next) = (Value::Null, 801);
+    let crashed = tokio::time::timeout(Duration::from_secs(60), async {
+        loop {
+            // Meanwhile the others get theirs.
+            insert(&client, next..=next + 199, 1000).await;
+            next += 200;
+            witness.changes(200).await;
+            let frame = slow.text().await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            match frame[3].as_str().unwrap() {
+                "phx_error" => return,
+                _ => last = frame[4]["cursor"].clone(),
+            }
+            if next > 3000 {
+                // The rest of what is on the way; no more is taken from the window by then.
+                while slow.text().await[3] != "phx_error" {}
+                return;
+            }
+        }
+    });
+    crashed.await.expect("it is told");
+    slow.send(TEXT, join("2", &last).as_bytes()).await;
+    let reply = slow.text().await;
+    assert_eq!(
+        (&reply[4]["response"]["resumed"], &reply[4]["response"]["reason"]),
+        (&json!(false), &json!("window")),
+        "{reply}"
+    );
+    insert(&client, 0..=0, 10).await;
+    while slow.text().await[4]["record"]["id"] != 0 {}
+}
+
+#[tokio::test]
+async fn who_never_reads_is_closed_and_comes_back_with_its_cursor() {
+    let (_database, client, service) =
+        served(&[("WALCAST__OUTBOX__BYTES", "65536"), ("WALCAST__OUTBOX__PAUSE_MS", "100")]).await;
+    let mut witness = Socket::connect(service.walcast()).await;
+    let begun = witness.joined(TOPIC, json!({"frames": "type"})).await;
+    let mut dead = Raw::small(service.walcast()).await;
+    dead.join(TOPIC).await;
+    let mut next = 1;
+    while !service.walcast().log().contains("slow") && next < 40_000 {
+        insert(&client, next..=next + 199, 1000).await;
+        next += 200;
+        witness.changes(200).await;
+        // Its socket is cut: what it has read of it by then is what it has.
+        if dead.stream.try_read(&mut []).is_err() {
+            break;
+        }
+    }
+    // It reads at last: rows from the first on without a hole, then the end.
+    let mut seen = 0;
+    let mut cursor = begun["position"].clone();
+    while let Some((first, payload)) = dead.frame().await {
+        if first != TEXT {
+            break;
+        }
+        let frame: Value = serde_json::from_slice(&payload).unwrap();
+        seen += 1;
+        assert_eq!(frame[4]["record"]["id"], seen, "a hole before the end");
+        cursor = frame[4]["cursor"].clone();
+    }
+    assert!(seen < i64::from(next) - 1, "it was never closed");
+    let mut back = Socket::connect(service.walcast()).await;
+    let payload = json!({"frames": "type", "since": cursor, "epoch": begun["epoch"]});
+    assert_eq!(back.joined(TOPIC, payload).await["resumed"], true);
+    for id in seen + 1..i64::from(next) {
+        assert_eq!(back.change().await["record"]["id"], id);
+    }
+}
+
+#[tokio::test]
+async fn a_thousand_clients_that_resume_at_once_all_have_every_row() {
+    let (database, client, mut service) = served(&[("WALCAST__LIMITS__SOCKETS", "20000")]).await;
+    let (count, missed) = (scale(1_000, 10_000), 20_usize);
+    let at = service.at();
+    let clients: Vec<Follower> = (0..count).map(|_| Follower::start(&at, TOPIC, Keeping::Ids)).collect();
+    patiently("all have joined", &mut async || clients.iter().all(|client| client.account().joins > 0)).await;
+    insert(&client, 1..=5, 10).await;
+    let have = async |rows: usize| {
+        patiently(&format!("each has {rows} rows"), &mut async || {
+            clients.iter().all(|client| client.account().ids.len() == rows)
+        })
+        .await;
+    };
+    have(5).await;
+    service.kill();
+    for id in 6..6 + i32::try_from(missed).unwrap() {
+        insert(&client, id..=id, 10).await;
+    }
+    let begun = Instant::now();
+    service.begin();
+    have(5 + missed).await;
+    println!("{count} clients had what they missed {:?} after the start", begun.elapsed());
+    for client in &clients {
+        let account = client.account();
+        assert!(account.ids.iter().copied().eq(1..6 + i64::try_from(missed).unwrap()));
+        assert_eq!((account.losses_told(), account.duplicated, account.disordered), (0, 0, 0));
+    }
+    drop(database);
+}

@@ -1,0 +1,101 @@
+//! Transactions and rows that are large: delivered whole, in bounded memory.
+
+use std::collections::BTreeSet;
+
+use crate::cluster;
+use crate::faults::{patiently, scale};
+use crate::follower::{Follower, Keeping, digest};
+use crate::service::Service;
+use crate::slot::Slot;
+use crate::socket::Socket;
+
+const MIB: usize = 1 << 20;
+
+/// What walcast may use altogether, with the window chosen for it.
+const MEMORY: usize = 256 * MIB;
+
+#[tokio::test]
+async fn a_transaction_of_a_million_rows_arrives_whole_in_bounded_memory() {
+    let rows: i64 = scale(200_000, 1_000_000);
+    let database = cluster::shared(15).database().await;
+    let client = database.connect().await;
+    client.batch_execute("create table t (id int primary key, body text)").await.unwrap();
+    let mut service = Service::start(&database.url(), &[("WALCAST__WINDOW__BYTES", "33554432")]).await;
+    let at = service.at();
+    let clients: Vec<Follower> =
+        (0..2).map(|_| Follower::start(&at, "realtime:public:t", Keeping::Ids)).collect();
+    patiently("both have joined", &mut async || clients.iter().all(|client| client.account().joins > 0))
+        .await;
+    client
+        .execute(
+            "insert into t select i, 'a text of some length' from generate_series(1, $1::int8) i",
+            &[&rows],
+        )
+        .await
+        .unwrap();
+    patiently("each has every row", &mut async || {
+        clients.iter().all(|client| client.account().ids.last() == Some(&rows))
+    })
+    .await;
+    for client in &clients {
+        let account = client.account();
+        // Whoever fell out of the window is told so, which in this world means that it reads too slowly.
+        assert_eq!((account.losses_told(), account.duplicated, account.disordered), (0, 0, 0));
+        assert!(account.ids.iter().copied().eq(1..=rows), "rows are missing");
+    }
+    let peak = service.peak();
+    println!("{rows} rows: at most {} MiB", peak / MIB);
+    assert!(peak < MEMORY, "{} MiB", peak / MIB);
+}
+
+#[tokio::test]
+async fn a_row_with_64_mb_of_text_arrives_whole_in_bounded_memory() {
+    let database = cluster::shared(15).database().await;
+    let client = database.connect().await;
+    client.batch_execute("create table t (id int primary key, n int, body text)").await.unwrap();
+    let mut service = Service::start(&database.url(), &[("WALCAST__WINDOW__BYTES", "8388608")]).await;
+    let mut socket = Socket::connect(service.walcast()).await;
+    socket.joined("realtime:public:t", serde_json::json!({"frames": "type"})).await;
+    let body = "64 MB of text, 16 a line".repeat(64 * 1_000_000 / 24);
+    client.execute("insert into t values (1, 1, $1)", &[&body]).await.unwrap();
+    client.batch_execute("insert into t values (2, 2, 'the end')").await.unwrap();
+    let told = socket.change().await;
+    assert_eq!(digest(told["record"]["body"].as_str()), digest(Some(&body)));
+    assert_eq!(socket.change().await["record"]["id"], 2);
+    let peak = service.peak();
+    println!("a row of 64 MB: at most {} MiB", peak / MIB);
+    assert!(peak < MEMORY, "{} MiB", peak / MIB);
+}
+
+#[tokio::test]
+async fn a_row_over_the_limit_is_delivered_once_the_limit_is_raised() {
+    let database = cluster::shared(15).database().await;
+    let client = database.connect().await;
+    client.batch_execute("create table t (id int primary key, body text)").await.unwrap();
+    let mut service = Service::start(&database.url(), &[("WALCAST__LIMITS__ROW_BYTES", "100000")]).await;
+    let at = service.at();
+    let clients: Vec<Follower> =
+        (0..10).map(|_| Follower::start(&at, "realtime:public:t", Keeping::Ids)).collect();
+    patiently("all have joined", &mut async || clients.iter().all(|client| client.account().joins > 0)).await;
+    client.batch_execute("insert into t values (1, 'small')").await.unwrap();
+    client.batch_execute("insert into t values (2, repeat('x', 200000))").await.unwrap();
+    client.batch_execute("insert into t values (3, 'small')").await.unwrap();
+    service.walcast().wait_for_log("is over limits.row_bytes (100000)").await;
+    let ready = service.walcast().ready().await;
+    assert_eq!(ready["http"], 503, "a stream that cannot go on says so: {ready}");
+    service.kill();
+    // It comes again, and is named again, for as long as nobody raises the limit.
+    let reads = Slot::named(service.slot(), database.connect().await);
+    assert_eq!(reads.peek_inserts("walcast").await, 3, "nothing of it was given up");
+    service.set("WALCAST__LIMITS__ROW_BYTES", "1000000");
+    service.begin();
+    patiently("each has every row", &mut async || {
+        clients.iter().all(|client| client.account().ids.len() == 3)
+    })
+    .await;
+    for client in &clients {
+        let account = client.account();
+        assert_eq!((&account.ids[..], account.losses_told()), (&[1, 2, 3][..], 0));
+        assert_eq!(account.ids.iter().collect::<BTreeSet<_>>().len(), 3);
+    }
+}

@@ -1,0 +1,370 @@
+//! A client that comes back by itself with its cursor, whatever becomes of its socket, and keeps an account of all that
+//! it was told.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_postgres::{Client, NoTls};
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
+use tokio_tungstenite::{WebSocketStream, client_async_with_config};
+use walcast::lsn::Cursor;
+
+/// Longer than any answer takes; a server that says nothing for so long is asked, then left.
+const SILENCE: Duration = Duration::from_secs(5);
+
+/// How long a join may wait for the stream.
+const JOIN: Duration = Duration::from_secs(12);
+
+/// What a follower makes of the changes.
+#[derive(Clone, Debug)]
+pub enum Keeping {
+    /// The `id` of each, in the order in which they came.
+    Ids,
+    /// A table: by its primary key, which is `id`, the number `n` and a digest of the text `body`.
+    Table {
+        /// Where it is read when changes were missed.
+        url: String,
+        /// `select id, n, body from ..`.
+        sql: String,
+    },
+}
+
+/// A row: its number and a digest of its text.
+pub type Row = (Option<i64>, u64);
+
+/// What a client was told.
+#[derive(Debug, Default)]
+pub struct Account {
+    /// Behind which it goes on.
+    cursor: Option<(Cursor, String)>,
+    /// Sockets that were joined.
+    pub joins: u64,
+    /// Joins that went on where the last one ended.
+    pub resumed: u64,
+    /// Joins that could not, by the reason told.
+    pub told: BTreeMap<String, u64>,
+    /// Channels that the server gave up with `phx_error`.
+    pub interrupted: u64,
+    /// All changes.
+    pub changes: u64,
+    /// Changes that came twice.
+    pub duplicated: u64,
+    /// Changes that came behind a later one, but not twice.
+    pub disordered: u64,
+    /// By [`Keeping::Ids`].
+    pub ids: Vec<i64>,
+    /// By [`Keeping::Table`].
+    pub table: BTreeMap<i64, Row>,
+    /// The cursors since the last [`Account::forget`].
+    pub cursors: Vec<Cursor>,
+    /// Of these (from, to] the client was told that it may have missed changes.
+    pub gaps: Vec<(Cursor, Cursor)>,
+    /// The last refusal.
+    pub refused: String,
+}
+
+impl Account {
+    /// Begins to count the cursors anew.
+    pub fn forget(&mut self) {
+        self.cursors.clear();
+        self.gaps.clear();
+    }
+
+    /// How often it was told that it could not go on.
+    pub fn losses_told(&self) -> u64 {
+        self.told.values().sum()
+    }
+
+    fn change(&mut self, event: &str, payload: &Value, keeping: &Keeping) {
+        let cursor: Cursor = payload["cursor"].as_str().unwrap().parse().unwrap();
+        self.count(cursor);
+        let (new, old) = (&payload["record"], &payload["old_record"]);
+        match keeping {
+            Keeping::Ids => self.ids.push(new["id"].as_i64().unwrap()),
+            Keeping::Table { .. } => {
+                if let Some(id) = old["id"].as_i64() {
+                    self.table.remove(&id);
+                }
+                match event {
+                    "TRUNCATE" => self.table.clear(),
+                    "INSERT" | "UPDATE" => {
+                        let row = (new["n"].as_i64(), digest(new["body"].as_str()));
+                        self.table.insert(new["id"].as_i64().unwrap(), row);
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    fn count(&mut self, cursor: Cursor) {
+        self.changes += 1;
+        let last = self.cursor.as_ref().map(|(last, _)| *last);
+        if last.is_some_and(|last| cursor <= last) {
+            let twice = last == Some(cursor) || self.cursors.binary_search(&cursor).is_ok();
+            if twice {
+                self.duplicated += 1
+            } else {
+                self.disordered += 1
+            }
+            return;
+        }
+        self.cursors.push(cursor);
+        if let Some((last, _)) = &mut self.cursor {
+            *last = cursor;
+        }
+    }
+}
+
+/// The digest of a text.
+pub fn digest(text: Option<&str>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// What a table holds now.
+pub async fn select(url: &str, sql: &str) -> Option<BTreeMap<i64, Row>> {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.ok()?;
+    tokio::spawn(connection);
+    let rows = client.query(sql, &[]).await.ok()?;
+    let row = |row: &tokio_postgres::Row| {
+        let n: Option<i32> = row.get(1);
+        (row.get::<_, i32>(0).into(), (n.map(i64::from), digest(row.get::<_, Option<&str>>(2))))
+    };
+    Some(rows.iter().map(row).collect())
+}
+
+/// A running client; dropping it ends it.
+pub struct Follower {
+    account: Arc<Mutex<Account>>,
+    commands: watch::Sender<Command>,
+    task: JoinHandle<()>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Command {
+    /// Changed to have the socket cut.
+    cut: u64,
+    /// Nothing is read before.
+    deaf_until: Option<Instant>,
+}
+
+impl Follower {
+    /// Follows `topic` at the server that listens where `at` says.
+    pub fn start(at: &watch::Receiver<SocketAddr>, topic: &str, keeping: Keeping) -> Self {
+        let account = Arc::new(Mutex::new(Account::default()));
+        let (commands, received) = watch::channel(Command::default());
+        let client = Session {
+            at: at.clone(),
+            topic: topic.to_owned(),
+            keeping,
+            account: Arc::clone(&account),
+            commands: received,
+        };
+        Self { account, commands, task: tokio::spawn(client.run()) }
+    }
+
+    /// What it was told.
+    pub fn account(&self) -> MutexGuard<'_, Account> {
+        self.account.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Its socket is cut without a word.
+    pub fn cut(&self) {
+        self.commands.send_modify(|command| command.cut += 1);
+    }
+
+    /// It reads nothing for a while.
+    pub fn deafen(&self, time: Duration) {
+        self.commands.send_modify(|command| command.deaf_until = Some(Instant::now() + time));
+    }
+
+    /// Fails if it panicked.
+    pub fn assert_alive(&self) {
+        assert!(!self.task.is_finished(), "a client panicked");
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+struct Session {
+    at: watch::Receiver<SocketAddr>,
+    topic: String,
+    keeping: Keeping,
+    account: Arc<Mutex<Account>>,
+    commands: watch::Receiver<Command>,
+}
+
+impl Session {
+    async fn run(mut self) {
+        loop {
+            self.commands.mark_unchanged();
+            let cut = self.commands.borrow().cut;
+            let mut commands = self.commands.clone();
+            tokio::select! {
+                _ = self.session() => {}
+                _ = commands.wait_for(|command| command.cut != cut) => {}
+            }
+            // Jitter, as a client that is gentle with its server has it.
+            tokio::time::sleep(Duration::from_millis(fastrand::u64(10..150))).await;
+        }
+    }
+
+    fn account(&self) -> MutexGuard<'_, Account> {
+        self.account.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One socket, until something is wrong with it.
+    async fn session(&mut self) -> Option<()> {
+        let address = *self.at.borrow();
+        let stream = TcpStream::connect(address);
+        let stream = tokio::time::timeout(SILENCE, stream).await.ok()?.ok()?;
+        let request = "ws://localhost/socket/websocket?vsn=2.0.0".into_client_request().ok()?;
+        let config = WebSocketConfig::default().max_frame_size(None).max_message_size(None);
+        let handshake = client_async_with_config(request, stream, Some(config));
+        let (mut socket, _) = tokio::time::timeout(SILENCE, handshake).await.ok()?.ok()?;
+        let mut payload = json!({"frames": "type"});
+        if let Some((cursor, epoch)) = &self.account().cursor {
+            payload["since"] = cursor.to_string().into();
+            payload["epoch"] = epoch.as_str().into();
+        }
+        let resumes = payload.get("since").is_some();
+        let join = json!(["1", "1", self.topic, "phx_join", payload]);
+        socket.send(Message::text(join.to_string())).await.ok()?;
+        let reply = tokio::time::timeout(JOIN, text(&mut socket)).await.ok()??;
+        let reply: Value = serde_json::from_str(&reply).unwrap();
+        assert_eq!(reply[3], "phx_reply", "{reply}");
+        let response = &reply[4]["response"];
+        if reply[4]["status"] != "ok" {
+            self.account().refused = response["reason"].to_string();
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            return None;
+        }
+        self.joined(resumes, response).await?;
+        let mut asked = false;
+        loop {
+            let deaf = self.commands.borrow().deaf_until;
+            if let Some(left) = deaf.and_then(|until| until.checked_duration_since(Instant::now())) {
+                tokio::time::sleep(left).await;
+            }
+            let Ok(text) = tokio::time::timeout(SILENCE, text(&mut socket)).await else {
+                if std::mem::replace(&mut asked, true) {
+                    return None;
+                }
+                let heartbeat = json!([null, "9", "phoenix", "heartbeat", {}]).to_string();
+                socket.send(Message::text(heartbeat)).await.ok()?;
+                continue;
+            };
+            asked = false;
+            self.frame(&text?)?;
+        }
+    }
+
+    async fn joined(&self, resumes: bool, response: &Value) -> Option<()> {
+        let position: Cursor = response["position"].as_str().unwrap().parse().unwrap();
+        let epoch = response["epoch"].as_str().unwrap().to_owned();
+        let resumed = {
+            let mut account = self.account();
+            account.joins += 1;
+            if resumes {
+                let resumed = response["resumed"].as_bool().expect("a client that sends since is answered");
+                if resumed {
+                    account.resumed += 1;
+                } else {
+                    let reason = response["reason"].as_str().expect("a reason").to_owned();
+                    *account.told.entry(reason).or_default() += 1;
+                }
+                resumed
+            } else {
+                false
+            }
+        };
+        if resumed {
+            return Some(());
+        }
+        if let Keeping::Table { url, sql } = &self.keeping {
+            // What is told from now on is not all that this snapshot might lack: a commit is in the log before it is
+            // visible.
+            let (client, connection) = tokio_postgres::connect(url, NoTls).await.ok()?;
+            tokio::spawn(connection);
+            let visible = committed_is_visible(&client);
+            tokio::time::timeout(Duration::from_secs(20), visible).await.ok()??;
+            let table = select(url, sql).await?;
+            self.account().table = table;
+        }
+        let mut account = self.account();
+        let from = account.cursor.as_ref().map_or(Cursor::default(), |(cursor, _)| *cursor);
+        account.gaps.push((from, position));
+        account.cursor = Some((position, epoch));
+        Some(())
+    }
+
+    fn frame(&self, text: &str) -> Option<()> {
+        // With many clients, an array of which one part is wanted costs too much.
+        if let Keeping::Ids = self.keeping
+            && let Some((_, rest)) = text.split_once(",\"INSERT\",")
+        {
+            let cursor = between(rest, "\"cursor\":\"", '"').parse().unwrap();
+            let id = between(rest, "\"id\":", ',').trim_end_matches(['}', ']']).parse().unwrap();
+            let mut account = self.account();
+            account.count(cursor);
+            account.ids.push(id);
+            return Some(());
+        }
+        let frame: Value = serde_json::from_str(text).unwrap();
+        match frame[3].as_str().unwrap() {
+            event @ ("INSERT" | "UPDATE" | "DELETE" | "TRUNCATE") => {
+                self.account().change(event, &frame[4], &self.keeping);
+            }
+            "phx_error" | "phx_close" => {
+                self.account().interrupted += 1;
+                return None;
+            }
+            _ => {}
+        }
+        Some(())
+    }
+}
+
+fn between<'a>(text: &'a str, before: &str, after: char) -> &'a str {
+    let (_, rest) = text.split_once(before).unwrap_or_else(|| panic!("{before} in {text}"));
+    rest.split(after).next().unwrap()
+}
+
+/// The next text message; `None` when the socket has ended.
+async fn text(socket: &mut WebSocketStream<TcpStream>) -> Option<Utf8Bytes> {
+    loop {
+        match socket.next().await?.ok()? {
+            Message::Text(text) => return Some(text),
+            Message::Close(_) => return None,
+            _ => {}
+        }
+    }
+}
+
+/// Waits until whatever ends now has ended: a commit is in the log, and can be told, shortly before any snapshot
+/// sees it.
+async fn committed_is_visible(client: &Client) -> Option<()> {
+    let next = "select pg_snapshot_xmax(pg_current_snapshot())::text::int8";
+    let next: i64 = client.query_one(next, &[]).await.ok()?.get(0);
+    let oldest = "select pg_snapshot_xmin(pg_current_snapshot())::text::int8";
+    while client.query_one(oldest, &[]).await.ok()?.get::<_, i64>(0) < next {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    Some(())
+}
