@@ -13,7 +13,7 @@ use crate::pgoutput::ReplicaIdentity;
 /// Worlds, each with its own bounds.
 const SEEDS: u64 = 2000;
 /// What happens in each.
-const STEPS: usize = 50;
+const STEPS: usize = 30;
 const EPOCH: Epoch = Epoch { system: 7, timeline: 1 };
 const TABLES: [&str; 3] = ["a", "b", "c"];
 
@@ -82,13 +82,13 @@ impl World {
             }
             7 => self.history.age(self.now),
             8 => self.acknowledge(),
-            9 if self.random.bool() => return self.kill(),
+            9 if self.random.bool() => self.kill(),
             _ => {
                 self.open.push(self.next_xid);
                 self.next_xid += self.random.u32(1..4);
             }
         }
-        assert!(self.history.floor() >= floor, "Postgres was told that it may forget more");
+        assert!(self.history.floor() >= floor.min(self.confirmed), "Postgres was told that it may forget more");
     }
 
     fn xid(&mut self) -> u32 {
@@ -105,8 +105,10 @@ impl World {
         let commit = self.written;
         self.written.0 += self.random.u64(1..50);
         let pieces = self.random.usize(1..4);
+        // Wherever the process is killed, the log goes on.
+        let killed = (self.random.u8(..20) == 0).then(|| self.random.usize(..pieces));
         let mut cursor = Cursor { commit, change: begin, index: 0 };
-        for piece in 1..=pieces {
+        for pushed in 0..pieces {
             let changes: Vec<Change> = (0..self.random.usize(0..5))
                 .map(|_| {
                     // Rows of one COPY share a position.
@@ -121,7 +123,7 @@ impl World {
                 })
                 .collect();
             let bytes = if changes.is_empty() { 0 } else { self.random.usize(1..3000) };
-            let last = piece == pieces;
+            let last = pushed + 1 == pieces;
             let piece = Arc::new(Transaction {
                 xid,
                 commit,
@@ -131,11 +133,16 @@ impl World {
                 end: last.then_some(self.written),
                 bytes,
             });
-            self.history.push(self.now, &piece);
+            if killed.is_none_or(|killed| pushed < killed) {
+                self.history.push(self.now, &piece);
+            }
             self.log.push(piece);
-            self.check();
         }
-        self.reach(self.written);
+        if killed.is_some() {
+            self.kill();
+        } else {
+            self.reach(self.written);
+        }
     }
 
     fn reach(&mut self, lsn: Lsn) {
@@ -154,6 +161,7 @@ impl World {
             self.acknowledge();
         }
         let before = self.history.extent().oldest;
+        let held = self.history.behind(before, None, usize::MAX).unwrap();
         self.history = History::new(self.bounds);
         self.history.begin(EPOCH, Cursor::before(self.confirmed));
         self.begun = self.confirmed;
@@ -166,32 +174,30 @@ impl World {
             }
         }
         let after = self.history.extent().oldest;
-        assert!(
-            after <= before,
-            "promised from {before} before it was killed, and only from {after} after it"
-        );
+        // Where nothing was left but what is too old, the slot moves on, and cursors from before that are too old too.
+        let promised = before.max(Cursor::before(self.confirmed));
+        assert!(after <= promised, "held from {before} before it was killed, and only from {after} after it");
+        let again = self.history.behind(after, None, usize::MAX).unwrap();
+        assert!(told(&again).ends_with(&told(&held)), "something was held and is no longer");
     }
 
     /// All that must hold at any time.
     fn check(&mut self) {
         let extent = self.history.extent();
-        let all: Vec<&Change> = self.log.iter().flat_map(|piece| &piece.changes).collect();
+        let log = self.log.clone();
+        let all: Vec<&Change> = log.iter().flat_map(|piece| &piece.changes).collect();
         let held: Vec<&Change> = all.iter().copied().filter(|change| change.cursor > extent.oldest).collect();
         assert!(extent.bytes <= self.bounds.bytes, "{} bytes", extent.bytes);
         assert_eq!(told(&self.history.behind(extent.oldest, None, usize::MAX).unwrap()), cursors(&held));
-        let pieces = self
-            .log
-            .iter()
-            .filter(|piece| piece.changes.last().is_some_and(|last| last.cursor > extent.oldest));
+        let pieces = self.log.iter().filter(|piece| {
+            piece.changes.last().is_some_and(|last| last.cursor > extent.oldest)
+        });
         let bytes: usize = pieces.clone().map(|piece| piece.bytes).sum();
         assert_eq!((extent.bytes, extent.pieces), (bytes, pieces.count()));
         if self.history.is_on() {
             // Whoever is at the oldest cursor goes on after a kill too: all behind it is asked for again.
             if let Some(first) = held.first() {
-                assert!(
-                    self.history.floor() <= first.cursor.commit,
-                    "what is held may be forgotten by Postgres"
-                );
+                assert!(self.history.floor() <= first.cursor.commit, "what is held may be forgotten by Postgres");
             }
             assert!(self.history.floor() <= extent.oldest.commit.max(self.dispatched));
         }
@@ -204,8 +210,7 @@ impl World {
         let (oldest, epoch) = (extent.oldest, Some(EPOCH));
         let Some(change) = self.random.choice(all) else { return };
         let cursor = change.cursor;
-        let expected =
-            if cursor >= oldest { Resumption::Held(cursor) } else { Resumption::Window { oldest } };
+        let expected = if cursor >= oldest { Resumption::Held(cursor) } else { Resumption::Window { oldest } };
         assert_eq!(self.history.resume(&Since { cursor, epoch }), expected);
         let other = Epoch { timeline: 2, ..EPOCH };
         for epoch in [None, Some(other)] {
@@ -261,21 +266,14 @@ impl World {
         let snapshot: Snapshot = text.parse().unwrap();
         let read = self.log.iter().filter(|piece| piece.commit >= self.begun && !piece.changes.is_empty());
         let hidden = read.filter(|piece| !snapshot.sees(piece.xid));
-        let hidden: Vec<Cursor> =
-            hidden.flat_map(|piece| &piece.changes).map(|change| change.cursor).collect();
+        let hidden: Vec<Cursor> = hidden.flat_map(|piece| &piece.changes).map(|change| change.cursor).collect();
         match self.history.before(&snapshot) {
             Ok(before) => {
                 assert!(before >= extent.oldest);
-                assert!(
-                    hidden.iter().all(|cursor| *cursor > before),
-                    "{text}: not all that it hides is behind {before}"
-                );
+                assert!(hidden.iter().all(|cursor| *cursor > before), "{text}: not all that it hides is behind {before}");
             }
             Err(Hidden) => {
-                assert!(
-                    hidden.iter().any(|cursor| *cursor <= extent.oldest),
-                    "{text}: all that it hides is held"
-                );
+                assert!(hidden.iter().any(|cursor| *cursor <= extent.oldest), "{text}: all that it hides is held");
             }
         }
     }

@@ -64,11 +64,6 @@ impl Load {
         tokio::time::timeout(LONG, written).await.expect("rows are written").expect("the writer lives");
     }
 
-    /// The clients.
-    pub fn clients(&self) -> &[Follower] {
-        &self.clients
-    }
-
     /// Ends the writing, waits until every client has every row, and demands that none was told twice, out of order,
     /// or as lost.
     pub async fn all_is_told(self) -> Vec<Follower> {
@@ -162,7 +157,8 @@ async fn a_walsender_that_is_terminated_under_load_costs_nothing() {
         slot.terminate().await;
     }
     for client in load.all_is_told().await {
-        assert_eq!((client.account().joins, client.account().interrupted), (1, 0), "nobody was disturbed");
+        let account = client.account();
+        assert_eq!((account.joins, account.interrupted), (1, 0), "nobody was disturbed");
     }
 }
 

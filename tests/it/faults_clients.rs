@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tokio::io::AsyncReadExt;
 
 use crate::cluster::{self, Database};
 use crate::faults::{patiently, scale};
