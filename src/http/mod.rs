@@ -93,14 +93,14 @@ fn router(app: &Arc<App>) -> Router {
         .route("/console.json", get(console::listing))
         .route("/invalidate", post(admin::invalidate))
         .route("/publish", post(admin::publish))
-        .route("/events", get(events::events).head(|| no_head("GET")))
-        .route("/poll", get(poll::poll).head(|| no_head("GET")));
+        .route("/events", get(events::events).head(async || no_head("GET")))
+        .route("/poll", get(poll::poll).head(async || no_head("GET")));
     for path in websocket::PATHS {
         router = router.route(path, any(websocket::upgrade));
     }
     for path in longpoll::PATHS {
-        router =
-            router.route(path, get(longpoll::poll).head(|| no_head("GET, POST")).post(longpoll::publish));
+        router = router
+            .route(path, get(longpoll::poll).head(async || no_head("GET, POST")).post(longpoll::publish));
     }
     if demo {
         router = router.route("/demo/write", post(console::demo_write));
@@ -143,7 +143,7 @@ async fn answer(app: &App, router: &TowerToHyperService<Router>, peer: Peer, req
 }
 
 /// Refuses a HEAD: what a GET would answer is made only for who reads it.
-async fn no_head(allow: &'static str) -> Response {
+fn no_head(allow: &'static str) -> Response {
     let refused =
         error(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", "this path is there for other methods");
     ([(header::ALLOW, allow)], refused).into_response()

@@ -11,7 +11,7 @@ use crate::postgres_binaries;
 use crate::program::{Program, file};
 use crate::slot::{Slot, id};
 use crate::socket::Socket;
-use crate::walcast::{PATIENCE, Walcast};
+use crate::walcast::{PATIENCE, Walcast, until};
 
 const TABLE: &str = "create table t (id int8 generated always as identity primary key, v json); \
                      create table other (id int primary key)";
@@ -218,6 +218,11 @@ async fn who_comes_back_too_late_is_told_and_goes_on_live() {
     let begin = token(&events.joined().await);
     insert(&client, 100).await;
     let cursor = begin.split_once('.').unwrap().1;
+    let poll = format!("/poll?topic=realtime:public:t&wait=0&since={begin}");
+    until("the beginning is no longer held", async || {
+        walcast.get(&poll).await.1.contains("\"reason\":\"window\"")
+    })
+    .await;
     for (since, reason) in [(&*begin, "window"), (&format!("7-1.{cursor}"), "epoch"), (cursor, "epoch")] {
         let mut late = Events::resume(&walcast, since).await;
         let joined = late.joined().await;
@@ -332,10 +337,7 @@ async fn every_refusal_has_a_status_and_a_code() {
     assert_eq!((&*event, &data["error"]["code"]), ("refused", &json!("TooManySockets")));
     assert_eq!(refused.event().await, None);
     drop(events);
-    crate::walcast::until("the place is free", async || {
-        walcast.get("/poll?topic=realtime:public:t").await.0 == 200
-    })
-    .await;
+    until("the place is free", async || walcast.get("/poll?topic=realtime:public:t").await.0 == 200).await;
 }
 
 #[tokio::test]
