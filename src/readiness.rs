@@ -53,6 +53,12 @@ impl Readiness {
         Self { phase: Phase::Live, reason: Cow::Borrowed("") }
     }
 
+    /// As a log tells it.
+    #[must_use]
+    pub fn describe(&self) -> &str {
+        if self.is_live() { "live" } else { &self.reason }
+    }
+
     /// Whether changes flow.
     #[must_use]
     pub fn is_live(&self) -> bool {

@@ -1,5 +1,6 @@
 //! The slot task: connects, streams, decodes, hands over, acknowledges, and begins again.
 
+mod catching_up;
 mod connecting;
 mod liveness;
 
@@ -22,10 +23,8 @@ use crate::dispatch::{Inlet, Watches};
 use crate::lsn::{Cursor, Epoch, Lsn};
 use crate::pgoutput::{self, Message};
 use crate::readiness::{Phase, Readiness};
+use catching_up::CatchingUp;
 use liveness::ShutdownSigns;
-
-/// The prefix of the message that marks where the stream became live.
-const MARKER: &str = "walcast.marker";
 
 /// How long our own statements may take altogether, in seconds; each by itself ends sooner, by the session's
 /// `statement_timeout`, unless the server has vanished.
@@ -138,9 +137,10 @@ impl Reader {
         let reason = "reading what was written meanwhile".into();
         self.inlet.readiness(Readiness { phase: Phase::CatchingUp, reason });
         tracing::info!(%epoch, %position, slot = self.source.slot, "streaming");
-        let marker = format!("{:016x}", fastrand::u64(..));
-        self.mark(&marker).await?;
-        let result = self.stream(&mut client, &marker, epoch).await;
+        let mark = format!("{:016x}", fastrand::u64(..));
+        let end = self.mark(&mark).await?;
+        let way = CatchingUp::new(mark, position, end, Instant::now());
+        let result = self.stream(&mut client, way, epoch).await;
         match &result {
             Ok(()) => self.close(&mut client, epoch).await,
             // Dropping the client ends the session without acknowledging more.
@@ -175,13 +175,11 @@ impl Reader {
         Ok((epoch, position.unwrap_or_default()))
     }
 
-    /// Writes a message to the log; when it comes back, everything before it has been dispatched.
-    async fn mark(&self, marker: &str) -> Result<(), PostgresError> {
+    /// Writes a message to the log, and returns where it is; when it comes back, everything before it has been dispatched.
+    async fn mark(&self, mark: &str) -> Result<Lsn, PostgresError> {
         let emit = async {
             let client = self.session.client().await?;
-            let sql = "select pg_logical_emit_message(true, $1, $2)";
-            client.execute(sql, &[&MARKER, &marker]).await.map_err(PostgresError::Sql)?;
-            Ok(())
+            setup::mark(&client, catching_up::PREFIX, mark).await
         };
         within("marking the end of the log", PREPARE_SECONDS, emit).await
     }
@@ -189,7 +187,7 @@ impl Reader {
     async fn stream(
         &mut self,
         client: &mut ReplicationClient,
-        marker: &str,
+        mut way: CatchingUp,
         epoch: Epoch,
     ) -> Result<(), PostgresError> {
         let mut abandoned = pin!(liveness::abandoned(self.session.clone(), self.source.slot.clone()));
@@ -197,7 +195,6 @@ impl Reader {
         let mut stop = self.stop.clone();
         let mut assembler = Assembler::after(self.passed);
         let mut signs = ShutdownSigns::default();
-        let mut marked = false;
         loop {
             let event = tokio::select! {
                 biased;
@@ -234,13 +231,15 @@ impl Reader {
                     let commit = Message::Commit { lsn, end_lsn, commit_time: commit_time_micros };
                     let piece = assembler.apply(Lsn(0), &Bytes::new(), &commit)?;
                     self.hand_over(piece).await;
-                    if std::mem::take(&mut marked) {
-                        tracing::info!(position = %end_lsn, "live");
-                        self.inlet.readiness(Readiness::live());
+                    if let Some(readiness) = way.commit(end_lsn, Instant::now()) {
+                        tracing::info!(position = %end_lsn, "{}", readiness.describe());
+                        self.inlet.readiness(readiness);
                     }
                 }
                 ReplicationEvent::Message { transactional, lsn, prefix, content } => {
-                    marked |= transactional && prefix == MARKER && content == marker.as_bytes();
+                    if transactional {
+                        way.message(&prefix, &content);
+                    }
                     let Some(read) = readable(&prefix, lsn, &content) else { continue };
                     let lsn = Lsn(lsn.as_u64());
                     let piece = assembler.message(transactional, lsn, read, content.len())?;

@@ -4,7 +4,8 @@
 
 use std::time::Duration;
 
-use tokio_postgres::Client;
+use postgres_protocol::escape::escape_literal;
+use tokio_postgres::{Client, SimpleQueryMessage};
 
 use super::PostgresError;
 use super::session::Session;
@@ -371,6 +372,23 @@ fn position(text: &str) -> Result<Lsn, PostgresError> {
 
 fn operator<T>(text: String) -> Result<T, PostgresError> {
     Err(PostgresError::Operator(text))
+}
+
+/// Writes a message to the log, in a transaction of its own that no synchronous standby keeps waiting; returns where it is.
+///
+/// # Errors
+/// When the session breaks, or the role may not.
+pub async fn mark(client: &Client, prefix: &str, name: &str) -> Result<Lsn, PostgresError> {
+    let (prefix, name) = (escape_literal(prefix), escape_literal(name));
+    let sql = format!(
+        "begin; set local synchronous_commit = local; select pg_logical_emit_message(true, {prefix}, {name}); commit"
+    );
+    let answers = client.simple_query(&sql).await.map_err(PostgresError::Sql)?;
+    let row = answers.iter().find_map(|answer| match answer {
+        SimpleQueryMessage::Row(row) => row.get(0),
+        _ => None,
+    });
+    Ok(row.and_then(|lsn| lsn.parse().ok()).unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{StreamExt, pin_mut};
-use postgres_protocol::escape::{escape_identifier, escape_literal};
+use postgres_protocol::escape::escape_identifier;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
 use super::session::Session;
-use super::{Login, PostgresError, types};
+use super::{Login, PostgresError, setup, types};
 use crate::change::message::MARK;
 use crate::change::types::{TypeInfo, builtin};
 use crate::change::wire::page::Page;
@@ -114,14 +114,9 @@ impl Snapshots {
         copy(&client, &source, wanted).await
     }
 
-    /// Writes the mark in a transaction of its own, which no synchronous standby keeps waiting.
     async fn mark(&self, name: &str) -> Result<(), PostgresError> {
         let client = self.session.client().await?;
-        let (prefix, name) = (escape_literal(MARK), escape_literal(name));
-        let sql = format!(
-            "begin; set local synchronous_commit = local; select pg_logical_emit_message(true, {prefix}, {name}); commit"
-        );
-        client.batch_execute(&sql).await.map_err(PostgresError::Sql)
+        setup::mark(&client, MARK, name).await.map(drop)
     }
 
     async fn source(
