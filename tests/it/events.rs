@@ -263,6 +263,41 @@ async fn a_stream_says_when_changes_may_have_been_missed_and_ends() {
 }
 
 #[tokio::test]
+async fn who_does_not_read_costs_little_and_is_told_that_it_fell_behind() {
+    let (database, client) = prepared().await;
+    let walcast = Walcast::serve(&database, &[("WALCAST__WINDOW__BYTES", "1000000")]).await;
+    let mut socket = Socket::connect(&walcast).await;
+    socket.joined("realtime:public:other", json!({})).await;
+    let mut idle = Vec::new();
+    for _ in 0..10 {
+        let mut events = Events::open(&walcast, TOPIC, "").await;
+        events.joined().await;
+        idle.push(events);
+    }
+    // Far more than the buffers of the system take.
+    let sql = "insert into t (v) select to_json(repeat('x', 10000)) from generate_series(1, 3000)";
+    client.batch_execute(sql).await.unwrap();
+    client.batch_execute("insert into other values (1)").await.unwrap();
+    socket.change().await;
+    let memory = walcast.memory();
+    assert!(memory < 150_000_000, "{memory} bytes, where all that was not read is 300 MB");
+    for mut events in idle {
+        let mut told = 0;
+        loop {
+            let (event, data) = events.event().await.unwrap();
+            if event == "interrupted" {
+                assert_eq!(data["reason"], "window");
+                break;
+            }
+            told += 1;
+            assert_eq!(id(&data), told);
+        }
+        assert!(told < 3000, "all of it was kept");
+        assert_eq!(events.event().await, None);
+    }
+}
+
+#[tokio::test]
 async fn a_quiet_stream_says_how_far_it_came() {
     let (database, client) = prepared().await;
     let walcast = Walcast::serve(&database, &[]).await;
