@@ -128,6 +128,9 @@ impl Drop for Crowd {
     }
 }
 
+/// What stands before a row's number.
+const RECORD: &[u8] = b"\"record\":{\"id\":";
+
 struct Socket {
     stream: TcpStream,
     kind: Kind,
@@ -265,7 +268,6 @@ impl Socket {
             self.send("3");
             return false;
         }
-        const RECORD: &[u8] = b"\"record\":{\"id\":";
         let Some(record) = memmem::rfind(payload, RECORD) else { return false };
         let (id, rest) = number(&payload[record + RECORD.len()..]);
         let faults = self.next.map_or(0, |next| next.abs_diff(id));

@@ -11,27 +11,32 @@ use crate::channel::lane::LaneSet;
 const BATCH_BYTES: usize = 64 * 1024;
 
 /// Joins deliveries of one topic that follow each other, whose frames are for the same lanes, up to a bound in bytes.
-/// All were routed under one lock of the interest, so that whoever gets the last of them gets the first.
-pub(super) fn together(deliveries: Vec<Delivery>, outbox_bytes: usize) -> Vec<Delivery> {
+/// Whoever gets the last of them has to get the first: so nothing is joined that was routed before the last member
+/// `joined`.
+pub(super) fn together(deliveries: Vec<Delivery>, outbox_bytes: usize, joined: u64) -> Vec<Delivery> {
     if deliveries.len() < 2 {
         return deliveries;
     }
     let bound = BATCH_BYTES.min(outbox_bytes);
-    let mut joined = Vec::new();
+    let mut fewer = Vec::new();
     let mut rest = deliveries.as_slice();
     while let [first, others @ ..] = rest {
         let lanes = lanes(first);
         let mut bytes = longest(first);
         let fits = |next: &&Delivery| {
             bytes += longest(next);
-            lanes.is_some() && next.topic == first.topic && bytes <= bound && self::lanes(next) == lanes
+            lanes.is_some()
+                && first.sequence > joined
+                && next.topic == first.topic
+                && bytes <= bound
+                && self::lanes(next) == lanes
         };
         let row = 1 + others.iter().take_while(fits).count();
         let (row, behind) = rest.split_at(row);
-        joined.push(join(first, row));
+        fewer.push(join(first, row));
         rest = behind;
     }
-    joined
+    fewer
 }
 
 /// The length of the longest frame: a bound for every lane is one for each.
@@ -93,8 +98,15 @@ mod tests {
     fn frames_of_one_topic_become_one_where_nothing_comes_between() {
         let deliveries =
             vec![whole(1, 7, "a"), whole(2, 7, "b"), whole(3, 8, "c"), whole(4, 7, "d"), whole(5, 7, "e")];
-        let joined = together(deliveries, 1000);
+        let joined = together(deliveries, 1000, 0);
         assert_eq!(told(&joined), [(7, 2, "ab".into()), (8, 3, "c".into()), (7, 5, "de".into())]);
+    }
+
+    #[test]
+    fn what_a_member_that_joined_meanwhile_must_not_get_stays_alone() {
+        let deliveries = vec![whole(1, 7, "a"), whole(2, 7, "b"), whole(3, 7, "c"), whole(4, 7, "d")];
+        let expected = [(7, 1, "a".into()), (7, 2, "b".into()), (7, 4, "cd".into())];
+        assert_eq!(told(&together(deliveries, 1000, 2)), expected);
     }
 
     #[test]
@@ -115,6 +127,6 @@ mod tests {
             (7, 5, "2 parts".into()),
             (7, 6, "a frame over the bound".into()),
         ];
-        assert_eq!(told(&together(deliveries, 6)), expected);
+        assert_eq!(told(&together(deliveries, 6, 0)), expected);
     }
 }

@@ -1,6 +1,6 @@
 //! One thread's sockets and members.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -44,6 +44,8 @@ pub(super) struct Shard {
     pub(super) surroundings: Surroundings,
     connections: RefCell<Slab<Rc<Connection>>>,
     members: RefCell<HashMap<TopicId, Slab<Member>>>,
+    /// Of all members that ever were, the latest `after`.
+    joined: Cell<u64>,
     /// Wakes the drain when the last socket is gone.
     emptied: Notify,
 }
@@ -85,6 +87,7 @@ pub(super) fn start(
             surroundings,
             connections: RefCell::default(),
             members: RefCell::default(),
+            joined: Cell::default(),
             emptied: Notify::new(),
         });
         LocalSet::new().block_on(&runtime, shard.run(newcomers, work));
@@ -118,9 +121,26 @@ impl Shard {
                 }
             }
         });
-        while let Some(order) = work.recv().await {
+        let mut next = None;
+        while let Some(order) = match next.take() {
+            Some(order) => Some(order),
+            None => work.recv().await,
+        } {
             match order {
-                Work::Deliver { deliveries, _budget: budget } => {
+                Work::Deliver { mut deliveries, _budget: mut budget } => {
+                    // What has queued up meanwhile goes with it: a shard that is behind needs fewer writes, not more.
+                    while let Ok(order) = work.try_recv() {
+                        match order {
+                            Work::Deliver { deliveries: more, _budget: further } => {
+                                deliveries.extend(more);
+                                budget.merge(further);
+                            }
+                            other => {
+                                next = Some(other);
+                                break;
+                            }
+                        }
+                    }
                     self.deliver(deliveries).await;
                     drop(budget);
                 }
@@ -276,6 +296,7 @@ impl Shard {
         registration: &Registration,
     ) {
         let Registration { topic, after, .. } = *registration;
+        self.joined.set(self.joined.get().max(after));
         let (channel, lane) = (join.channel, join.lane);
         let member = Member { connection: Rc::clone(connection), lane, after };
         let place = self.members.borrow_mut().entry(topic).or_default().insert(member);
@@ -303,7 +324,7 @@ impl Shard {
 
     /// Puts frames into outboxes, in order, and writes what sockets take. Pauses for full outboxes.
     async fn deliver(&self, deliveries: Vec<Delivery>) {
-        let deliveries = batch::together(deliveries, self.rules.outbox_bytes);
+        let deliveries = batch::together(deliveries, self.rules.outbox_bytes, self.joined.get());
         // A frame with others behind it waits for them, so that each socket is written to once.
         let mut listed: Vec<Rc<Connection>> = Vec::new();
         let alone = deliveries.len() == 1;

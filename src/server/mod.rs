@@ -115,8 +115,6 @@ impl Server {
         let (graphql, feeds) = graphql.unzip();
         let feeds = feeds.unwrap_or_default();
         let (dispatcher, inlet, watches) = Dispatcher::new(hub.clone(), feeds.clone(), announce, drain);
-        // On threads of their own, since a shared runtime wakes a second thread whenever one has something to do.
-        own_thread(dispatcher.run()).map_err(ServerError::Threads)?;
 
         let thresholds =
             Thresholds { bytes: settings.replication.lag_warn_bytes, age: settings.replication.lag_warn };
@@ -147,9 +145,7 @@ impl Server {
         };
         tracing::info!(%address, "listening");
         let http = tokio::spawn(http::serve(listener, app));
-        // The reader and the crate's task in front of it hand over row by row: on one thread of their own they
-        // take turns, where a shared runtime would wake a thread for every few rows.
-        let reader = own_thread(reader.run()).map_err(ServerError::Threads)?;
+        let reader = streaming(reader, dispatcher).map_err(ServerError::Threads)?;
         Ok(Self { address, readiness, stop, hub, drain, reader, http })
     }
 
@@ -190,12 +186,22 @@ impl Server {
     }
 }
 
-/// Runs a task on a thread of its own.
-fn own_thread<T: Send + 'static>(
-    task: impl Future<Output = T> + Send + 'static,
-) -> std::io::Result<JoinHandle<T>> {
+/// Runs the reader, the replication crate's task in front of it and the dispatcher behind it, which hand over row by row: on
+/// one thread of their own they take turns, where threads would wake each other for every few rows.
+fn streaming(
+    reader: Reader,
+    dispatcher: Dispatcher,
+) -> std::io::Result<JoinHandle<Result<(), PostgresError>>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    Ok(tokio::task::spawn_blocking(move || runtime.block_on(task)))
+    Ok(tokio::task::spawn_blocking(move || {
+        runtime.block_on(async {
+            let dispatching = tokio::spawn(dispatcher.run());
+            let ended = reader.run().await;
+            // It ends when it has handed over all that the reader left.
+            let _ = dispatching.await;
+            ended
+        })
+    }))
 }
 
 /// The hub, whose joins the gate answers.

@@ -223,6 +223,10 @@ impl Session {
     fn decide(&mut self, channel: ChannelId, verdict: Result<Approval, Refused>) {
         let Some(joining) = self.channels.iter_mut().find(|known| known.id == channel) else { return };
         let begun = verdict.and_then(|approval| {
+            // Pages of rows are for who can be told them at the pace of its socket.
+            if joining.options.snapshot.is_some() {
+                return Err(Refused::Channel(Refusal::OptionUnsupported("snapshot")));
+            }
             Ok(Reading::begin(&self.hub, &joining.spelled, approval, joining.options.since)?)
         });
         let effect = match begun {
