@@ -20,7 +20,8 @@ impl SmallDisk {
         let place = std::env::temp_dir().join(format!("walcast-disk-{}", std::process::id()));
         std::fs::create_dir_all(&place).unwrap();
         let size = format!("size={megabytes}m,mode=0755");
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "walcast-test"]).arg(&place).output();
+        let mounted =
+            Command::new("mount").args(["-t", "tmpfs", "-o", &size, "walcast-test"]).arg(&place).output();
         match mounted {
             Ok(output) if output.status.success() => Some(Self(place)),
             _ => {
@@ -70,7 +71,9 @@ async fn a_full_disk_of_postgres_costs_nothing_once_there_is_room_again() {
     let url = cluster.url("postgres");
     let client = cluster::connect(&url).await;
     client
-        .batch_execute("create table t (id int primary key, body text); create unlogged table ballast (body text)")
+        .batch_execute(
+            "create table t (id int primary key, body text); create unlogged table ballast (body text)",
+        )
         .await
         .unwrap();
     let service = Service::start(&url, &[]).await;

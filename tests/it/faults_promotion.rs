@@ -1,11 +1,12 @@
 //! A standby that is promoted: its log is another one from then on, and every client is told.
 
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
-use walcast::demo::cluster::{Cluster, Shutdown};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use walcast::demo::cluster::{Binaries, Cluster, Shutdown};
 use walcast::lsn::Epoch;
 
 use crate::faults::patiently;
@@ -17,48 +18,37 @@ use crate::{cluster, postgres_binaries};
 
 /// A copy of a server that follows it; dropping it ends it.
 struct Standby {
-    directory: PathBuf,
-    programs: PathBuf,
-    account: (u32, u32),
+    server: Child,
     port: u16,
 }
 
 impl Standby {
-    fn of(primary: &Cluster) -> Self {
-        let data = std::fs::metadata(primary.directory().join("data")).unwrap();
-        let standby = Self {
-            directory: primary.directory().join("standby"),
-            programs: primary.binaries().directory().to_owned(),
-            account: (data.uid(), data.gid()),
-            port: std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port(),
-        };
-        std::fs::DirBuilder::new().mode(0o700).create(&standby.directory).unwrap();
-        chown(&standby.directory, Some(data.uid()), Some(data.gid())).unwrap();
-        let url = primary.url("postgres");
-        standby.run("pg_basebackup", &["--no-sync", "--checkpoint=fast", "-R", "-X", "stream", "-d", &url]);
-        let options = format!(
-            "-p {} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c wal_level=logical -c fsync=off",
-            standby.port
-        );
-        let log = standby.directory.join("log");
-        standby.run("pg_ctl", &["-w", "-s", "-l", log.to_str().unwrap(), "-o", &options, "start"]);
-        standby
-    }
-
-    fn command(&self, program: &str, arguments: &[&str]) -> Command {
-        let mut command = Command::new(self.programs.join(program));
-        command.arg("-D").arg(&self.directory).args(arguments);
-        command.current_dir("/").env_clear().env("LC_ALL", "C").stdin(Stdio::null());
-        if nix::unistd::geteuid().is_root() {
-            command.uid(self.account.0).gid(self.account.1);
+    /// Copies the data of a server that is down, which then is started.
+    fn of(primary: &mut Cluster) -> Self {
+        primary.stop_server(Shutdown::Fast).unwrap();
+        let data = primary.directory().join("data");
+        let copy = primary.directory().join("standby");
+        let copied = Command::new("cp").arg("-a").args([&data, &copy]).status().unwrap();
+        assert!(copied.success());
+        std::fs::write(copy.join("standby.signal"), "").unwrap();
+        primary.start_server().unwrap();
+        let owner = std::fs::metadata(&data).unwrap();
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut command = Command::new(primary.binaries().directory().join("postgres"));
+        command.arg("-D").arg(&copy).args(["-p", &port.to_string()]);
+        let source = format!("primary_conninfo={}", primary.url("postgres"));
+        let fixed =
+            ["listen_addresses=127.0.0.1", "unix_socket_directories=", "wal_level=logical", "fsync=off"];
+        for setting in fixed.into_iter().chain([source.as_str()]) {
+            command.args(["-c", setting]);
         }
-        command
-    }
-
-    fn run(&self, program: &str, arguments: &[&str]) {
-        // The server that is started would keep a pipe open.
-        let status = self.command(program, arguments).stdout(Stdio::null()).status().unwrap();
-        assert!(status.success(), "{program} {status}");
+        command.current_dir("/").env_clear().env("LC_ALL", "C");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        // A server refuses to be root.
+        if nix::unistd::geteuid().is_root() {
+            command.uid(owner.uid()).gid(owner.gid());
+        }
+        Self { server: command.spawn().unwrap(), port }
     }
 
     /// `primary`'s URL at this server.
@@ -71,17 +61,24 @@ impl Standby {
 
 impl Drop for Standby {
     fn drop(&mut self) {
-        let _ = self.command("pg_ctl", &["-s", "-m", "immediate", "stop"]).status();
+        let _ = kill(Pid::from_raw(i32::try_from(self.server.id()).unwrap()), Signal::SIGQUIT);
+        let _ = self.server.wait();
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_promoted_standby_is_another_epoch_and_every_client_is_told() {
-    let mut primary = cluster::own(&postgres_binaries::of_system(), &[]);
+    for &major in postgres_binaries::majors() {
+        fail_over(&postgres_binaries::of_major(major)).await;
+    }
+}
+
+async fn fail_over(binaries: &Binaries) {
+    let mut primary = cluster::own(binaries, &[]);
     let url = primary.url("postgres");
+    let standby = tokio::task::block_in_place(|| Standby::of(&mut primary));
     let client = cluster::connect(&url).await;
     client.batch_execute("create table t (id int primary key, body text)").await.unwrap();
-    let standby = tokio::task::block_in_place(|| Standby::of(&primary));
     let proxy = Proxy::to(primary.port());
     // The slot is not on the standby: whoever fails over lets it be made anew.
     let settings = [("WALCAST__REPLICATION__ON_SLOT_LOST", "recreate")];
@@ -93,18 +90,22 @@ async fn a_promoted_standby_is_another_epoch_and_every_client_is_told() {
         (0..20).map(|_| Follower::start(&at, "realtime:public:t", Keeping::Ids)).collect();
     patiently("all have joined", &mut async || clients.iter().all(|client| client.account().joins > 0)).await;
     client.batch_execute("insert into t select generate_series(1, 100)").await.unwrap();
-    patiently("all have them", &mut async || {
-        clients.iter().all(|client| client.account().ids.len() == 100)
+    patiently("all have them", &mut async || clients.iter().all(|client| client.account().ids.len() == 100))
+        .await;
+
+    let second = standby.url(&url);
+    until("the standby answers", async || {
+        tokio_postgres::connect(&second, tokio_postgres::NoTls).await.is_ok()
     })
     .await;
-
-    let replica = cluster::connect(&standby.url(&url)).await;
+    let replica = cluster::connect(&second).await;
     until("the standby has them", async || {
-        replica.query_one("select count(*) from t", &[]).await.unwrap().get::<_, i64>(0) == 100
+        let rows = replica.query_one("select count(*) from t", &[]).await;
+        rows.is_ok_and(|rows| rows.get::<_, i64>(0) == 100)
     })
     .await;
     tokio::task::block_in_place(|| primary.stop_server(Shutdown::Fast)).unwrap();
-    tokio::task::block_in_place(|| standby.run("pg_ctl", &["-w", "-s", "promote"]));
+    replica.batch_execute("select pg_promote()").await.unwrap();
     proxy.lead_to(standby.port);
     patiently("all are told that it is another log", &mut async || {
         clients.iter().all(|client| client.account().told.get("epoch") == Some(&1))
