@@ -6,6 +6,9 @@ CARGO := $(shell command -v cargo 2>/dev/null || echo "$$HOME/.cargo/bin/cargo")
 # Seconds for each fuzz target.
 TIME ?= 60
 
+# How long the soak takes, in minutes.
+MINUTES ?= 30
+
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-long demo test test-long lint format bench bench-quick fuzz clean
 
@@ -34,7 +37,12 @@ test: ## formatting, lints and every test; at most 20 minutes on two cores
 test-long: ## every test on every supported major of Postgres; GraphiQL's bundle is made again and compared
 	@scripts/setup.sh test-long
 	@scripts/bundle_graphiql.sh check
-	WALCAST_TEST_MAJORS=all WALCAST_TEST_SEEDS=60 $(CARGO) test --locked
+	WALCAST_TEST_MAJORS=all WALCAST_TEST_SEEDS=60 WALCAST_TEST_LONG=1 $(CARGO) test --locked
+
+soak: ## random faults for MINUTES=30 while an oracle compares what clients hold with SQL; SEED=n repeats a run's faults
+	@scripts/setup.sh test
+	MINUTES=$(MINUTES) SEED=$(SEED) $(CARGO) test --release --locked --test it -- --ignored --exact --nocapture \
+	  soak::whatever_breaks_for_minutes_clients_hold_what_sql_says
 
 lint: ## formatting, lints, licences, banned and duplicate crates, sources
 	@scripts/setup.sh lint

@@ -142,7 +142,7 @@ impl World {
             self.log.push(piece);
         }
         if killed.is_some() {
-            self.kill();
+            self.restart();
         } else {
             self.reach(self.written);
         }
@@ -158,13 +158,25 @@ impl World {
         self.confirmed = self.confirmed.max(self.history.floor().min(self.dispatched));
     }
 
-    /// Another process reads from the slot what was not acknowledged.
+    /// Killed after it has read everything, it holds no less than before.
     fn kill(&mut self) {
+        let before = self.history.extent().oldest;
+        let held = self.history.behind(before, None, usize::MAX).unwrap();
+        self.restart();
+        let after = self.history.extent().oldest;
+        // Where nothing was left but what is too old, the slot moves on, and cursors from before that are too old too.
+        let promised = before.max(Cursor::before(self.confirmed));
+        assert!(after <= promised, "held from {before} before it was killed, and only from {after} after it");
+        let again = self.history.behind(after, None, usize::MAX).unwrap();
+        assert!(told(&again).ends_with(&told(&held)), "something was held and is no longer");
+    }
+
+    /// Another process reads from the slot what was not acknowledged.
+    fn restart(&mut self) {
         if self.random.bool() {
             self.acknowledge();
         }
-        let before = self.history.extent().oldest;
-        let held = self.history.behind(before, None, usize::MAX).unwrap();
+        self.dispatched = self.confirmed;
         self.history = History::new(self.bounds);
         self.history.begin(EPOCH, Cursor::before(self.confirmed));
         self.begun = self.confirmed;
@@ -172,16 +184,10 @@ impl World {
             if piece.commit >= self.confirmed {
                 self.history.push(self.now, &piece);
                 if let Some(end) = piece.end {
-                    self.history.reach(self.now, end);
+                    self.reach(end);
                 }
             }
         }
-        let after = self.history.extent().oldest;
-        // Where nothing was left but what is too old, the slot moves on, and cursors from before that are too old too.
-        let promised = before.max(Cursor::before(self.confirmed));
-        assert!(after <= promised, "held from {before} before it was killed, and only from {after} after it");
-        let again = self.history.behind(after, None, usize::MAX).unwrap();
-        assert!(told(&again).ends_with(&told(&held)), "something was held and is no longer");
     }
 
     /// All that must hold at any time.

@@ -27,6 +27,8 @@ mod events;
 mod faults;
 mod faults_clients;
 mod faults_database;
+mod faults_disk;
+mod faults_promotion;
 mod faults_size;
 mod filters;
 mod filters_exact;

@@ -190,7 +190,10 @@ async fn whatever_breaks_for_half_a_minute_clients_hold_what_sql_says() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "as long as one likes: make soak"]
 async fn whatever_breaks_for_minutes_clients_hold_what_sql_says() {
-    let number = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().expect(name));
+    let number = |name| {
+        let text = std::env::var(name).ok().filter(|text| !text.is_empty())?;
+        Some(text.parse::<u64>().expect(name))
+    };
     let seed = number("SEED").unwrap_or_else(|| fastrand::u64(..1_000_000));
     run(seed, Duration::from_secs(60 * number("MINUTES").unwrap_or(30))).await;
 }

@@ -132,7 +132,7 @@ impl Soak {
                 self.execute("delete from journal where id < (select max(id) - 5000 from journal)").await;
             }
             Fault::LargeRow => {
-                let (id, kilobytes) = (self.random.i32(..800), self.random.i32(500..8_000));
+                let (id, kilobytes) = (self.random.i32(0..800), self.random.i32(500..8_000));
                 self.execute(&format!(
                     "update items set body = (select string_agg(md5(i::text), '') from generate_series(1, {}) i) \
                      where id >= {id} and id < {id} + 2",

@@ -62,8 +62,8 @@ fn transaction(random: &mut Rng) -> String {
 }
 
 fn statement(random: &mut Rng, sql: &mut String) {
-    let (id, other, n) = (random.i32(..ROWS), random.i32(..ROWS), random.i32(..1000));
-    let length = if random.u8(..50) == 0 { random.i32(2_000..60_000) } else { random.i32(..200) };
+    let (id, other, n) = (random.i32(0..ROWS), random.i32(0..ROWS), random.i32(0..1000));
+    let length = if random.u8(..50) == 0 { random.i32(2_000..60_000) } else { random.i32(0..200) };
     let body = format!("repeat(chr({}), {length})", random.i32(97..123));
     let upsert = format!("on conflict (id) do update set n = excluded.n, body = excluded.body; ");
     let _ = match random.u8(..10) {
@@ -76,7 +76,7 @@ fn statement(random: &mut Rng, sql: &mut String) {
             sql,
             "update items set id = {other} where id = {id} and not exists (select from items where id = {other}); "
         ),
-        8 => write!(sql, "update items set n = {n} where id between {id} and {}; ", id + random.i32(..30)),
+        8 => write!(sql, "update items set n = {n} where id between {id} and {}; ", id + random.i32(0..30)),
         _ => write!(sql, "select pg_logical_emit_message({}, 'somebody', {body}); ", random.bool()),
     };
     let _ = write!(sql, "insert into journal (n, body) values ({n}, 'journal'); ");
