@@ -202,6 +202,84 @@ async fn a_gap_is_told_where_the_window_does_not_reach_back_and_for_another_hist
     }
 }
 
+/// Takes the pages of a snapshot up to its end, which it returns: the ids in them, in the order of the table.
+async fn snapshot(client: &mut Client) -> (Vec<i64>, Value) {
+    let mut ids = Vec::new();
+    loop {
+        let event = client.next("event").await;
+        match event["type"].as_str().unwrap() {
+            "snapshot" => {
+                let page = event["records"].as_array().unwrap();
+                ids.extend(page.iter().map(|row| row["id"].as_i64().unwrap()));
+            }
+            "snapshot_end" => return (ids, event),
+            _ => panic!("{event}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn rows_come_first_then_changes_and_a_cut_after_that_needs_no_rows() {
+    let (database, sql) = guests().await;
+    insert(&sql, 1, 3000).await;
+    let walcast = Walcast::serve(&database, &[]).await;
+    let mut client = Client::start(&walcast, &[("TOPIC", TOPIC), ("OPTIONS", r#"{"snapshot":true}"#)]);
+    let (ids, end) = snapshot(&mut client).await;
+    assert_eq!(ids, (1..=3000).collect::<Vec<_>>());
+    assert_eq!((&end["rows"], &end["complete"]), (&json!(3000), &json!(true)), "{end}");
+    insert(&sql, 3001, 3010).await;
+    client.hears(3001..3011).await;
+    client.say("cut").await;
+    client.until("status", "waiting").await;
+    insert(&sql, 3011, 3020).await;
+    client.say("mend").await;
+    assert_eq!(client.until("status", "live").await["resumed"], true);
+    client.hears(3011..3021).await;
+    client.finish().await;
+}
+
+#[tokio::test]
+async fn a_snapshot_that_was_cut_begins_again() {
+    let (database, sql) = guests().await;
+    sql.batch_execute("insert into guests select n, repeat('x', 100) from generate_series(1, 100000) n")
+        .await
+        .unwrap();
+    let walcast = Walcast::serve(&database, &[]).await;
+    let mut client = Client::start(&walcast, &[("TOPIC", TOPIC), ("OPTIONS", r#"{"snapshot":true}"#)]);
+    assert_eq!(client.next("event").await["type"], "snapshot");
+    client.say("cut").await;
+    client.until("status", "waiting").await;
+    client.say("mend").await;
+    let gap = loop {
+        let event = client.next("event").await;
+        assert_ne!(event["type"], "snapshot_end", "it was cut too late");
+        if event["type"] == "gap" {
+            break event;
+        }
+    };
+    assert_eq!(gap["reason"], "snapshot");
+    let (ids, end) = snapshot(&mut client).await;
+    assert!(ids.into_iter().eq(1..=100_000));
+    assert_eq!(end["complete"], true, "{end}");
+    client.finish().await;
+}
+
+#[tokio::test]
+async fn what_can_not_be_resumed_brings_the_rows_anew() {
+    let (database, sql) = guests().await;
+    insert(&sql, 1, 10).await;
+    let walcast = Walcast::serve(&database, &[]).await;
+    let epoch = walcast.ready().await["epoch"].as_str().unwrap().to_owned();
+    let options = json!({ "since": format!("{epoch}.1-1-0"), "snapshot": { "limit": 5 } }).to_string();
+    let mut client = Client::start(&walcast, &[("TOPIC", TOPIC), ("OPTIONS", &options)]);
+    assert_eq!(client.next("event").await["reason"], "window");
+    let (ids, end) = snapshot(&mut client).await;
+    assert_eq!((ids.len(), &end["complete"]), (5, &json!(false)), "{end}");
+    insert(&sql, 11, 11).await;
+    client.hears(11..12).await;
+    client.finish().await;
+}
+
 #[tokio::test]
 async fn a_slow_iteration_leaves_the_channel_and_loses_nothing() {
     let (database, sql) = guests().await;
