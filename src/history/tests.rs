@@ -88,7 +88,10 @@ impl World {
                 self.next_xid += self.random.u32(1..4);
             }
         }
-        assert!(self.history.floor() >= floor.min(self.confirmed), "Postgres was told that it may forget more");
+        assert!(
+            self.history.floor() >= floor.min(self.confirmed),
+            "Postgres was told that it may forget more"
+        );
     }
 
     fn xid(&mut self) -> u32 {
@@ -189,15 +192,19 @@ impl World {
         let held: Vec<&Change> = all.iter().copied().filter(|change| change.cursor > extent.oldest).collect();
         assert!(extent.bytes <= self.bounds.bytes, "{} bytes", extent.bytes);
         assert_eq!(told(&self.history.behind(extent.oldest, None, usize::MAX).unwrap()), cursors(&held));
-        let pieces = self.log.iter().filter(|piece| {
-            piece.changes.last().is_some_and(|last| last.cursor > extent.oldest)
-        });
+        let pieces = self
+            .log
+            .iter()
+            .filter(|piece| piece.changes.last().is_some_and(|last| last.cursor > extent.oldest));
         let bytes: usize = pieces.clone().map(|piece| piece.bytes).sum();
         assert_eq!((extent.bytes, extent.pieces), (bytes, pieces.count()));
         if self.history.is_on() {
             // Whoever is at the oldest cursor goes on after a kill too: all behind it is asked for again.
             if let Some(first) = held.first() {
-                assert!(self.history.floor() <= first.cursor.commit, "what is held may be forgotten by Postgres");
+                assert!(
+                    self.history.floor() <= first.cursor.commit,
+                    "what is held may be forgotten by Postgres"
+                );
             }
             assert!(self.history.floor() <= extent.oldest.commit.max(self.dispatched));
         }
@@ -210,7 +217,8 @@ impl World {
         let (oldest, epoch) = (extent.oldest, Some(EPOCH));
         let Some(change) = self.random.choice(all) else { return };
         let cursor = change.cursor;
-        let expected = if cursor >= oldest { Resumption::Held(cursor) } else { Resumption::Window { oldest } };
+        let expected =
+            if cursor >= oldest { Resumption::Held(cursor) } else { Resumption::Window { oldest } };
         assert_eq!(self.history.resume(&Since { cursor, epoch }), expected);
         let other = Epoch { timeline: 2, ..EPOCH };
         for epoch in [None, Some(other)] {
@@ -266,14 +274,21 @@ impl World {
         let snapshot: Snapshot = text.parse().unwrap();
         let read = self.log.iter().filter(|piece| piece.commit >= self.begun && !piece.changes.is_empty());
         let hidden = read.filter(|piece| !snapshot.sees(piece.xid));
-        let hidden: Vec<Cursor> = hidden.flat_map(|piece| &piece.changes).map(|change| change.cursor).collect();
+        let hidden: Vec<Cursor> =
+            hidden.flat_map(|piece| &piece.changes).map(|change| change.cursor).collect();
         match self.history.before(&snapshot) {
             Ok(before) => {
                 assert!(before >= extent.oldest);
-                assert!(hidden.iter().all(|cursor| *cursor > before), "{text}: not all that it hides is behind {before}");
+                assert!(
+                    hidden.iter().all(|cursor| *cursor > before),
+                    "{text}: not all that it hides is behind {before}"
+                );
             }
             Err(Hidden) => {
-                assert!(hidden.iter().any(|cursor| *cursor <= extent.oldest), "{text}: all that it hides is held");
+                assert!(
+                    hidden.iter().any(|cursor| *cursor <= extent.oldest),
+                    "{text}: all that it hides is held"
+                );
             }
         }
     }

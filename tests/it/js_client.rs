@@ -281,6 +281,56 @@ async fn what_can_not_be_resumed_brings_the_rows_anew() {
 }
 
 #[tokio::test]
+async fn without_a_websocket_nothing_is_missed_either_and_it_is_taken_again_once_it_can_be() {
+    let (database, sql) = guests().await;
+    for (refuse, transport) in [("upgrade", "sse"), ("upgrade,/events", "poll")] {
+        let slot = slot_name();
+        let settings = [("WALCAST__REPLICATION__SLOT", slot.as_str())];
+        let walcast = Walcast::serve(&database, &settings).await;
+        let mut client = Client::start(&walcast, &[("TOPIC", TOPIC), ("REFUSE", refuse)]);
+        assert_eq!(client.until("status", "live").await["transport"], transport);
+        insert(&sql, 1, 10).await;
+        client.hears(1..11).await;
+        client.say("cut").await;
+        client.until("client", "waiting").await;
+        insert(&sql, 11, 20).await;
+        client.say("mend").await;
+        client.hears(11..21).await;
+        drop(walcast);
+        client.until("client", "waiting").await;
+        insert(&sql, 21, 30).await;
+        let again = Walcast::serve(&database, &settings).await;
+        client.say(&format!("mend {}", again.address().port())).await;
+        client.hears(21..31).await;
+        client.say("refuse").await;
+        while client.until("status", "live").await["transport"] != "websocket" {}
+        insert(&sql, 31, 40).await;
+        client.hears(31..41).await;
+        client.finish().await;
+        sql.batch_execute("delete from guests").await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn without_a_websocket_refusals_and_gaps_are_told_too() {
+    let (database, _sql) = guests().await;
+    let walcast = Walcast::serve(&database, &[]).await;
+    let epoch = walcast.ready().await["epoch"].as_str().unwrap().to_owned();
+    for refuse in ["upgrade", "upgrade,/events"] {
+        let environment = [("TOPIC", "realtime:public:nobody"), ("REFUSE", refuse)];
+        let mut client = Client::start(&walcast, &environment);
+        assert_eq!(client.until("status", "ended").await["code"], "TableNotFound");
+        client.finish().await;
+        let options = json!({ "since": format!("{epoch}.1-1-0") }).to_string();
+        let environment = [("TOPIC", TOPIC), ("REFUSE", refuse), ("OPTIONS", &options)];
+        let mut client = Client::start(&walcast, &environment);
+        let gap = client.next("event").await;
+        assert_eq!((&gap["type"], &gap["reason"]), (&json!("gap"), &json!("window")), "{gap}");
+        client.finish().await;
+    }
+}
+
+#[tokio::test]
 async fn a_slow_iteration_leaves_the_channel_and_loses_nothing() {
     let (database, sql) = guests().await;
     let walcast = Walcast::serve(&database, &[]).await;
