@@ -16,7 +16,7 @@ function bid(auctionId, amount) {
 
 function Auction({ id }) {
   const { result } = useLive(AUCTION, { id })
-  const { rows, status, gaps } = useTopic(`realtime:public:bids:auction_id=eq.${id}`)
+  const { rows, status, gaps } = useTopic(`realtime:public:bids:auction_id=eq.${id}`, { snapshot: true })
   if (!result) return <p>Connecting</p>
   if (result.errors) return <p role="alert">{result.errors[0].message}</p>
   const { title, highestBid } = result.data.auction
@@ -26,7 +26,7 @@ function Auction({ id }) {
       <h1>{title}</h1>
       <output aria-label="Highest bid">{highestBid?.amount ?? 'none yet'}</output>
       <button type="button" onClick={() => bid(id, next)}>Bid {next}</button>
-      <h2>Bids since you came</h2>
+      <h2>Bids</h2>
       <ol id="bids">{rows.map((row) => <li key={row.id}>{row.amount}</li>)}</ol>
       <p id="state">{status.state}{gaps > 0 && ', some bids were missed'}</p>
     </>

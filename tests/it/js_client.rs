@@ -202,6 +202,134 @@ async fn a_gap_is_told_where_the_window_does_not_reach_back_and_for_another_hist
     }
 }
 
+/// Takes the pages of a snapshot up to its end, which it returns: the ids in them, in the order of the table.
+async fn snapshot(client: &mut Client) -> (Vec<i64>, Value) {
+    let mut ids = Vec::new();
+    loop {
+        let event = client.next("event").await;
+        match event["type"].as_str().unwrap() {
+            "snapshot" => {
+                let page = event["records"].as_array().unwrap();
+                ids.extend(page.iter().map(|row| row["id"].as_i64().unwrap()));
+            }
+            "snapshot_end" => return (ids, event),
+            _ => panic!("{event}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn rows_come_first_then_changes_and_a_cut_after_that_needs_no_rows() {
+    let (database, sql) = guests().await;
+    insert(&sql, 1, 3000).await;
+    let walcast = Walcast::serve(&database, &[]).await;
+    let mut client = Client::start(&walcast, &[("TOPIC", TOPIC), ("OPTIONS", r#"{"snapshot":true}"#)]);
+    let (ids, end) = snapshot(&mut client).await;
+    assert_eq!(ids, (1..=3000).collect::<Vec<_>>());
+    assert_eq!((&end["rows"], &end["complete"]), (&json!(3000), &json!(true)), "{end}");
+    insert(&sql, 3001, 3010).await;
+    client.hears(3001..3011).await;
+    client.say("cut").await;
+    client.until("status", "waiting").await;
+    insert(&sql, 3011, 3020).await;
+    client.say("mend").await;
+    assert_eq!(client.until("status", "live").await["resumed"], true);
+    client.hears(3011..3021).await;
+    client.finish().await;
+}
+
+#[tokio::test]
+async fn a_snapshot_that_was_cut_begins_again() {
+    let (database, sql) = guests().await;
+    sql.batch_execute("insert into guests select n, repeat('x', 100) from generate_series(1, 100000) n")
+        .await
+        .unwrap();
+    let walcast = Walcast::serve(&database, &[]).await;
+    let mut client = Client::start(&walcast, &[("TOPIC", TOPIC), ("OPTIONS", r#"{"snapshot":true}"#)]);
+    assert_eq!(client.next("event").await["type"], "snapshot");
+    client.say("cut").await;
+    client.until("status", "waiting").await;
+    client.say("mend").await;
+    let gap = loop {
+        let event = client.next("event").await;
+        assert_ne!(event["type"], "snapshot_end", "it was cut too late");
+        if event["type"] == "gap" {
+            break event;
+        }
+    };
+    assert_eq!(gap["reason"], "snapshot");
+    let (ids, end) = snapshot(&mut client).await;
+    assert!(ids.into_iter().eq(1..=100_000));
+    assert_eq!(end["complete"], true, "{end}");
+    client.finish().await;
+}
+
+#[tokio::test]
+async fn what_can_not_be_resumed_brings_the_rows_anew() {
+    let (database, sql) = guests().await;
+    insert(&sql, 1, 10).await;
+    let walcast = Walcast::serve(&database, &[]).await;
+    let epoch = walcast.ready().await["epoch"].as_str().unwrap().to_owned();
+    let options = json!({ "since": format!("{epoch}.1-1-0"), "snapshot": { "limit": 5 } }).to_string();
+    let mut client = Client::start(&walcast, &[("TOPIC", TOPIC), ("OPTIONS", &options)]);
+    assert_eq!(client.next("event").await["reason"], "window");
+    let (ids, end) = snapshot(&mut client).await;
+    assert_eq!((ids.len(), &end["complete"]), (5, &json!(false)), "{end}");
+    insert(&sql, 11, 11).await;
+    client.hears(11..12).await;
+    client.finish().await;
+}
+
+#[tokio::test]
+async fn without_a_websocket_nothing_is_missed_either_and_it_is_taken_again_once_it_can_be() {
+    let (database, sql) = guests().await;
+    for (refuse, transport) in [("upgrade", "sse"), ("upgrade,/events", "poll")] {
+        let slot = slot_name();
+        let settings = [("WALCAST__REPLICATION__SLOT", slot.as_str())];
+        let walcast = Walcast::serve(&database, &settings).await;
+        let mut client = Client::start(&walcast, &[("TOPIC", TOPIC), ("REFUSE", refuse)]);
+        assert_eq!(client.until("status", "live").await["transport"], transport);
+        insert(&sql, 1, 10).await;
+        client.hears(1..11).await;
+        client.say("cut").await;
+        client.until("client", "waiting").await;
+        insert(&sql, 11, 20).await;
+        client.say("mend").await;
+        client.hears(11..21).await;
+        drop(walcast);
+        client.until("client", "waiting").await;
+        insert(&sql, 21, 30).await;
+        let again = Walcast::serve(&database, &settings).await;
+        client.say(&format!("mend {}", again.address().port())).await;
+        client.hears(21..31).await;
+        client.say("refuse").await;
+        while client.until("status", "live").await["transport"] != "websocket" {}
+        insert(&sql, 31, 40).await;
+        client.hears(31..41).await;
+        client.finish().await;
+        sql.batch_execute("delete from guests").await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn without_a_websocket_refusals_and_gaps_are_told_too() {
+    let (database, _sql) = guests().await;
+    let walcast = Walcast::serve(&database, &[]).await;
+    let epoch = walcast.ready().await["epoch"].as_str().unwrap().to_owned();
+    for refuse in ["upgrade", "upgrade,/events"] {
+        let environment = [("TOPIC", "realtime:public:nobody"), ("REFUSE", refuse)];
+        let mut client = Client::start(&walcast, &environment);
+        assert_eq!(client.until("status", "ended").await["code"], "TableNotFound");
+        client.finish().await;
+        let options = json!({ "since": format!("{epoch}.1-1-0") }).to_string();
+        let environment = [("TOPIC", TOPIC), ("REFUSE", refuse), ("OPTIONS", &options)];
+        let mut client = Client::start(&walcast, &environment);
+        let gap = client.next("event").await;
+        assert_eq!((&gap["type"], &gap["reason"]), (&json!("gap"), &json!("window")), "{gap}");
+        client.finish().await;
+    }
+}
+
 #[tokio::test]
 async fn a_slow_iteration_leaves_the_channel_and_loses_nothing() {
     let (database, sql) = guests().await;

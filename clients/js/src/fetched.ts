@@ -139,7 +139,7 @@ export class FetchedLink implements Link {
     if (response.ok && response.headers.get('content-type')?.startsWith(kind)) return response
     const error = await response.json().then((body) => body.error, () => undefined)
     // Not of walcast, or of one that does not serve this way.
-    if (typeof error?.code !== 'string' || error.code === 'NotFound') throw new Error(`HTTP ${response.status}`)
+    if (typeof error?.code !== 'string' || /^(NotFound|WindowOff)$/.test(error.code)) throw new Error(`HTTP ${response.status}`)
     this._worked()
     return new WalcastError(error.code, error.message)
   }
@@ -147,13 +147,18 @@ export class FetchedLink implements Link {
   private async _stream(subscription: Subscription<any>, request: Request): Promise<WalcastError | undefined> {
     const response = await this._get(subscription, request, 'events', 'text/event-stream', this._settings.timeout)
     if (response instanceof WalcastError) return response
-    for await (const { name, data } of serverEvents(response.body!, () => this._hear(request))) {
+    for await (const { name, data, id } of serverEvents(response.body!, () => this._hear(request))) {
       if (this._requests.get(subscription) !== request) return
       if (name === 'joined') {
         this._worked()
         subscription._joined(JSON.parse(data) as Joined, 'sse', false)
+      } else if (name === 'refused') {
+        this._worked()
+        const { code, message } = JSON.parse(data).error
+        return new WalcastError(code, message)
       } else if (name === 'interrupted') return
-      else if (name === '') subscription._change(JSON.parse(data) as Change, data)
+      else if (data !== '') subscription._change(JSON.parse(data) as Change, data)
+      else if (id !== '') subscription._reach(id)
     }
     throw new Error('the stream ended')
   }

@@ -168,7 +168,7 @@ export class Live<D = unknown> implements AsyncIterable<LiveResult<D>> {
   }
 
   private _tell(text: string, id: string): void {
-    this._id = id
+    this._id = id || this._id
     const result = JSON.parse(text) as LiveResult<D>
     if (this._callback) return shielded<LiveResult<D>>(this._callback, result, text)
     this._newest = result

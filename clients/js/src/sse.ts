@@ -27,8 +27,9 @@ export async function* serverEvents(body: ReadableStream<Uint8Array>, heard: () 
       rest = lines.pop() ?? ''
       for (const line of lines) {
         if (line === '') {
-          if (event.data !== '') yield { ...event, data: event.data.slice(0, -1) }
-          event = { name: '', data: '', id: event.id }
+          // An id alone, which EventSource only remembers, tells how far a quiet stream is.
+          if (event.data !== '' || event.id !== '') yield { ...event, data: event.data.slice(0, -1) }
+          event = { name: '', data: '', id: '' }
           continue
         }
         const [, field, value = ''] = /^([^:]*)(?:: ?(.*))?$/s.exec(line) ?? []

@@ -162,7 +162,11 @@ export class SocketLink implements Link {
       if (channel.subscription._since(true) !== null) channel.tries = 0
       return
     }
-    const error = refusal(response?.reason)
+    this._refused(channel, response?.reason)
+  }
+
+  private _refused(channel: Channel, reason: unknown): void {
+    const error = refusal(reason)
     if (passing(error.code)) this._again(channel, error)
     else channel.subscription._end(error)
   }
@@ -173,7 +177,7 @@ export class SocketLink implements Link {
     else if (event === 'snapshot_end') {
       channel.tries = 0
       subscription._snapshotEnd(payload as SnapshotEnd, text)
-    } else if (event === 'snapshot_error') this._again(channel, refusal((payload as { reason?: unknown }).reason))
+    } else if (event === 'snapshot_error') this._refused(channel, (payload as { reason?: unknown }).reason)
     else if ('cursor' in payload) subscription._change(payload as Change, text)
   }
 }

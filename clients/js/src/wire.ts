@@ -98,7 +98,7 @@ export function refusal(reason: unknown): WalcastError {
 }
 
 /** Codes of refusals that time mends. @internal */
-export const passing = (code: string) => /^(Unavailable|TooManyJoins|TooManySockets|TooManyStreams)$/.test(code)
+export const passing = (code: string) => /^(Unavailable|TooManyJoins|TooManyMembers|TooManySockets)$/.test(code)
 
 /** Cursors as texts that sort: three hexadecimal numbers without leading zeros, joined by `-`. @internal */
 export const sortable = (cursor: string) => cursor.split('-').map((part) => part.padStart(16, '0')).join('-')

@@ -84,6 +84,9 @@ test('a snapshot that was cut begins again, and says so', async (t) => {
   second.send('phx_error', {}, second.joinRef)
   const third = await fake.joins.next()
   assert.deepEqual(third.payload, { frames: 'type', snapshot: {} })
+  third.ok()
+  third.send('snapshot_error', { reason: 'SnapshotDenied: the server may not read the table' })
+  assert.equal((await until(guests.statuses, ({ state }) => state === 'ended')).error.code, 'SnapshotDenied')
 })
 
 test('with a snapshot, a resume that fails brings the rows anew', async (t) => {
