@@ -93,8 +93,10 @@ impl World {
         if let Some(open) = self.open(topic) {
             expected = vec![format!("leave {open}"), "phx_reply".to_owned(), self.over(open, "phx_close")];
         }
-        let said: Vec<&str> =
-            said.iter().map(|said| if said.starts_with("phx_reply") { "phx_reply" } else { said.as_str() }).collect();
+        let said: Vec<&str> = said
+            .iter()
+            .map(|said| if said.starts_with("phx_reply") { "phx_reply" } else { said.as_str() })
+            .collect();
         assert_eq!(said, expected);
     }
 
@@ -112,7 +114,8 @@ impl World {
         let effect = if admitted {
             let epoch = Epoch { system: 7, timeline: 1 };
             let resumption = resumptions[self.random.usize(0..resumptions.len())];
-            let admission = Admission { position: cursor, epoch, resumption, warnings: Arc::new([]) };
+            let admission =
+                Admission { position: cursor, epoch, resumption, snapshot: false, warnings: Arc::new([]) };
             self.conversation.admitted(ChannelId(id), &admission)
         } else {
             self.conversation.refused(ChannelId(id), &Refusal::Event)

@@ -370,3 +370,5 @@ impl Conversation {
 
 #[cfg(test)]
 mod conversations;
+#[cfg(test)]
+mod interleavings;

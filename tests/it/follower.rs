@@ -17,7 +17,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
-use walcast::lsn::Cursor;
+use walcast::lsn::{Cursor, Lsn};
 
 /// Longer than any answer takes; a server that says nothing for so long is asked, then left.
 const SILENCE: Duration = Duration::from_secs(5);
@@ -74,6 +74,11 @@ pub struct Account {
 }
 
 impl Account {
+    /// Whether it holds this table, and was told of something at or behind `end`.
+    pub fn holds(&self, table: &BTreeMap<i64, Row>, end: Lsn) -> bool {
+        self.cursor.as_ref().is_some_and(|(cursor, _)| cursor.commit >= end) && self.table == *table
+    }
+
     /// Begins to count the cursors anew.
     pub fn forget(&mut self) {
         self.cursors.clear();

@@ -183,7 +183,7 @@ async fn run(seed: u64, time: Duration) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_breaks_for_half_a_minute_clients_hold_what_sql_says() {
-    run(20_260, Duration::from_secs(25)).await;
+    run(20_260, Duration::from_secs(20)).await;
 }
 
 /// `MINUTES` says how long, `SEED` repeats the faults of another run.
