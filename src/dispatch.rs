@@ -123,6 +123,8 @@ pub struct Dispatcher {
     drain: Duration,
     /// Whether the stream has been live in this process.
     was_live: bool,
+    /// When the shards were told last how far they have come.
+    announced: Instant,
     hits: Vec<Hit>,
 }
 
@@ -149,8 +151,17 @@ impl Dispatcher {
         let (progress, progress_watch) = watch::channel(Progress::default());
         let readiness_watch = readiness.subscribe();
         let inlet = Inlet { items, budget: Arc::new(Semaphore::new(QUEUE_BYTES)) };
-        let dispatcher =
-            Self { items: queue, hub, feeds, progress, readiness, drain, was_live: false, hits: Vec::new() };
+        let dispatcher = Self {
+            items: queue,
+            hub,
+            feeds,
+            progress,
+            readiness,
+            drain,
+            was_live: false,
+            announced: Instant::now(),
+            hits: Vec::new(),
+        };
         (dispatcher, inlet, Watches { progress: progress_watch, readiness: readiness_watch })
     }
 
@@ -248,10 +259,11 @@ impl Dispatcher {
     }
 
     /// Everything before `lsn` is dispatched.
-    fn reach(&self, lsn: Lsn) {
+    fn reach(&mut self, lsn: Lsn) {
+        let now = Instant::now();
         let floor = {
             let mut history = self.hub.replay().history();
-            history.reach(Instant::now(), lsn);
+            history.reach(now, lsn);
             history.floor()
         };
         self.progress.send_if_modified(|progress| {
@@ -260,6 +272,13 @@ impl Dispatcher {
             progress.floor = floor.max(progress.floor);
             further
         });
+        if now.saturating_duration_since(self.announced) >= AGING {
+            self.announced = now;
+            let (position, epoch) = self.hub.interest().table().position();
+            if let Some(epoch) = epoch {
+                self.hub.reached(position, epoch);
+            }
+        }
     }
 
     /// Encodes what anybody wants of a transaction, once for each form in which it is wanted.

@@ -57,6 +57,11 @@ impl Script {
             }
             ">" => self.conversation().text(rest, now),
             "binary" => self.conversation().binary(),
+            "reached" => {
+                let position = Cursor { commit: Lsn(0x1A2B), change: Lsn(0x1A00), index: 3 };
+                self.conversation().reached(Some((position, Epoch { system: 0xABC, timeline: 1 })));
+                Vec::new()
+            }
             "crash" => self.conversation().crash(id()).into_iter().collect(),
             "interrupt" => self.conversation().interrupt(),
             "wait" => {

@@ -156,6 +156,7 @@ pub struct Conversation {
     channels: Vec<Channel>,
     next_channel: u32,
     joins: Rate,
+    position: Option<(Cursor, Epoch)>,
 }
 
 impl Conversation {
@@ -163,7 +164,7 @@ impl Conversation {
     #[must_use]
     pub fn new(version: Version, profile: Profile, limits: Limits, now: Instant) -> Self {
         let joins = Rate::new(limits.joins_per_second, now);
-        Self { version, profile, limits, channels: Vec::new(), next_channel: 0, joins }
+        Self { version, profile, limits, channels: Vec::new(), next_channel: 0, joins, position: None }
     }
 
     /// The socket's serializer.
@@ -193,7 +194,7 @@ impl Conversation {
     fn frame(&mut self, frame: Incoming<'_>, now: Instant) -> Vec<Effect> {
         if frame.topic == "phoenix" {
             return match &*frame.event {
-                "heartbeat" => vec![self.reply_ok(&frame.join_ref, &frame.reference, "phoenix", b"{}")],
+                "heartbeat" => vec![self.heartbeat(&frame)],
                 _ => vec![self.unmatched(&frame)],
             };
         }
@@ -212,6 +213,19 @@ impl Conversation {
                 vec![answer]
             }
         }
+    }
+
+    /// Everything up to this position was sent on all channels that are joined; none where that cannot be said.
+    pub const fn reached(&mut self, position: Option<(Cursor, Epoch)>) {
+        self.position = position;
+    }
+
+    /// The reply tells how far the socket has come, so that whoever sees no change for long can still resume.
+    fn heartbeat(&self, frame: &Incoming<'_>) -> Effect {
+        let response = self.position.map_or("{}".into(), |(position, epoch)| {
+            format!("{{\"position\":\"{position}\",\"epoch\":\"{epoch}\"}}")
+        });
+        self.reply_ok(&frame.join_ref, &frame.reference, "phoenix", response.as_bytes())
     }
 
     fn join(&mut self, frame: Incoming<'_>, now: Instant) -> Vec<Effect> {
@@ -276,6 +290,12 @@ impl Conversation {
     #[must_use]
     pub fn awaits(&self, channel: ChannelId) -> bool {
         self.channels.iter().any(|known| known.id == channel && known.joining.is_some())
+    }
+
+    /// How many channels are joined.
+    #[must_use]
+    pub fn joined(&self) -> usize {
+        self.channels.iter().filter(|known| known.joining.is_none()).count()
     }
 
     /// Whether the channel is joined.

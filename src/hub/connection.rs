@@ -208,6 +208,9 @@ impl Connection {
         loop {
             match context.read(&mut port) {
                 Ok(Message::Text(text)) => {
+                    // What a channel missed, and is being told, is behind that.
+                    let all = state.conversation.joined() == state.memberships.len();
+                    state.conversation.reached(shard.reached.get().filter(|_| all));
                     let effects = state.conversation.text(&text, now);
                     self.apply(shard, state, effects);
                 }

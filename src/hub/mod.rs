@@ -30,6 +30,7 @@ use crate::channel::frame::Frame;
 use crate::channel::lane::LaneSet;
 use crate::channel::serializer::Version;
 use crate::channel::{Limits, Refusal};
+use crate::lsn::{Cursor, Epoch};
 use crate::replay::Replay;
 use crate::topic::Topic;
 use crate::topic::index::{Pattern, TopicId};
@@ -174,6 +175,8 @@ enum Work {
         /// Given back when all is in outboxes.
         _budget: OwnedSemaphorePermit,
     },
+    /// Everything up to this position has been handed over.
+    Reached(Cursor, Epoch),
     /// Tell every joined channel that changes may have been missed.
     Interrupt,
     /// Close every socket behind what waits for it, and answer when all are gone.
@@ -284,6 +287,13 @@ impl Hub {
             let permits = u32::try_from(bytes.clamp(1, SHARD_BYTES)).unwrap_or(1);
             let Ok(budget) = Arc::clone(&shard.budget).acquire_many_owned(permits).await else { continue };
             let _ = shard.work.send(Work::Deliver { deliveries, _budget: budget });
+        }
+    }
+
+    /// Everything up to this position was handed over before.
+    pub fn reached(&self, position: Cursor, epoch: Epoch) {
+        for shard in self.shards.iter() {
+            let _ = shard.work.send(Work::Reached(position, epoch));
         }
     }
 

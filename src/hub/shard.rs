@@ -22,7 +22,7 @@ use crate::channel::lane::Lane;
 use crate::channel::options::SnapshotOptions;
 use crate::channel::{Admission, ChannelId, Refusal};
 use crate::history::Resumption;
-use crate::lsn::Since;
+use crate::lsn::{Cursor, Epoch, Since};
 use crate::topic::Topic;
 use crate::topic::index::TopicId;
 
@@ -42,6 +42,8 @@ pub(super) struct Shard {
     /// Reads messages that are whole, of every socket.
     pub(super) context: RefCell<WebSocketContext>,
     pub(super) surroundings: Surroundings,
+    /// Up to where everything is in the outboxes of the members.
+    pub(super) reached: Cell<Option<(Cursor, Epoch)>>,
     connections: RefCell<Slab<Rc<Connection>>>,
     members: RefCell<HashMap<TopicId, Slab<Member>>>,
     /// Of all members that ever were, the latest `after`.
@@ -85,6 +87,7 @@ pub(super) fn start(
             scratch: RefCell::new(vec![0; SCRATCH_BYTES].into()),
             context: RefCell::new(inbound::context(&rules)),
             surroundings,
+            reached: Cell::new(None),
             connections: RefCell::default(),
             members: RefCell::default(),
             joined: Cell::default(),
@@ -144,6 +147,7 @@ impl Shard {
                     self.deliver(deliveries).await;
                     drop(budget);
                 }
+                Work::Reached(position, epoch) => self.reached.set(Some((position, epoch))),
                 Work::Interrupt => self.interrupt(),
                 Work::Drain { within, done } => self.drain(within, done).await,
             }

@@ -191,3 +191,34 @@ async fn the_slot_is_held_back_no_longer_than_the_window() {
     slot.wait_for_confirmed(walcast::lsn::Lsn(seen.commit.0 + 1)).await;
     assert_eq!(walcast.ready().await["status"], "live");
 }
+
+/// Who sees no change for long has a cursor that the window leaves behind; the socket's position does not stay behind.
+#[tokio::test]
+async fn heartbeats_tell_a_quiet_socket_from_where_it_can_resume() {
+    let database = cluster::shared(15).database().await;
+    let client = database.connect().await;
+    client.batch_execute(TABLE).await.unwrap();
+    let walcast = Walcast::serve(&database, &[]).await;
+    let mut socket = Socket::connect(&walcast).await;
+    let joined = socket.joined("realtime:public:t", json!({"frames": "type"})).await;
+    let mut witness = Socket::connect(&walcast).await;
+    witness.joined("realtime:public:other", json!({"frames": "type"})).await;
+    client.batch_execute("insert into other values (1)").await.unwrap();
+    let other = cursor(&witness.change().await);
+    let reached = loop {
+        socket.send(json!([null, "h", "phoenix", "heartbeat", {}]).to_string()).await;
+        let frame = socket.frame().await;
+        assert_eq!((&frame[1], &frame[3]), (&json!("h"), &json!("phx_reply")), "{frame}");
+        let response = frame[4]["response"].clone();
+        if response["position"].is_string() && position(&response) >= other {
+            break response;
+        }
+    };
+    assert_eq!(reached["epoch"], joined["epoch"]);
+    client.batch_execute("insert into t (n) values (7)").await.unwrap();
+    let missed = socket.change().await;
+    let mut again = Socket::connect(&walcast).await;
+    let response = again.joined("realtime:public:t", since(&reached["position"], &reached["epoch"])).await;
+    assert_eq!(response["resumed"], true);
+    assert_eq!(again.change().await, missed);
+}

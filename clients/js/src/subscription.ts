@@ -163,6 +163,11 @@ export class Subscription<R = Row> implements AsyncIterable<StreamEvent<R>> {
     this._reached()
   }
 
+  /** All up to this position was told, unless the rows are still coming. @internal */
+  _passed(epoch: string, position: string): void {
+    if (this._token !== null && epoch === this._epoch && sortable(position) > this._last) this._reach(`${epoch}.${position}`)
+  }
+
   /** @internal */
   _page(page: SnapshotPage<R>, text?: string): void {
     this._hand({ ...page, type: 'snapshot' }, text)

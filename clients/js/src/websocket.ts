@@ -115,7 +115,14 @@ export class SocketLink implements Link {
     }
     const [joinRef, ref, topic, event, payload] = frame
     const channel = this._channels.get(topic)
-    if (!channel) return
+    if (!channel) {
+      // How far this socket has come: what changes seldom can be resumed all the same.
+      const { position, epoch } = payload?.response ?? {}
+      if (topic === 'phoenix' && position) {
+        for (const { live, subscription } of this._channels.values()) if (live) subscription._passed(epoch, position)
+      }
+      return
+    }
     if (event === 'phx_reply') {
       if (ref === channel.ref && !channel.live) this._answered(channel, payload)
     } else if (event === 'phx_error') {

@@ -164,6 +164,20 @@ test('a socket on which nothing is answered is given up', async (t) => {
   assert.deepEqual([code, reason], [0, 'the server does not answer'])
 })
 
+test('what changes seldom is resumed from where the socket has come', async (t) => {
+  const fake = await serve(t)
+  const client = fake.connect({ heartbeat: 20 })
+  const guests = told(client)
+  const join = await fake.joins.next()
+  join.ok()
+  join.changes(1)
+  await guests.next()
+  fake.reached = { position: cursor(9), epoch: EPOCH }
+  while (guests.subscription.cursor !== token(9)) await new Promise((resolve) => setTimeout(resolve, 5))
+  join.socket.terminate()
+  assert.equal((await fake.joins.next()).payload.since, token(9))
+})
+
 test('whoever comes back to the page does not wait', async (t) => {
   const fake = await serve(t)
   const client = fake.connect({ pauses: { first: 1e6, cap: 1e6 }, heartbeat: 1e6, timeout: 50 })

@@ -54,7 +54,7 @@ class Joined {
   }
 }
 
-// `joins` and `leaves` come by the socket, `requests` by HTTP as {url, request, response}. `upgrade` and `mute` may be set.
+// `joins` and `leaves` come by the socket, `requests` by HTTP as {url, request, response}. `upgrade`, `mute` and `reached` may be set.
 export async function serve(t) {
   const late = setTimeout(() => { throw new Error(`${t.name}: something never came`) }, 60_000)
   t.after(() => clearTimeout(late))
@@ -76,7 +76,7 @@ export async function serve(t) {
         if (fake.mute) return
         if (event === 'phx_join') fake.joins.push(new Joined(accepted, frame))
         else if (event === 'phx_leave') fake.leaves.push(frame)
-        else accepted.send(JSON.stringify([joinRef, ref, topic, 'phx_reply', { status: 'ok', response: {} }]))
+        else accepted.send(JSON.stringify([joinRef, ref, topic, 'phx_reply', { status: 'ok', response: fake.reached ?? {} }]))
       })
     })
   })
