@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::*;
 use crate::lsn::Lsn;
 
-const SEEDS: u64 = 3000;
+const SEEDS: u64 = 2000;
 const STEPS: usize = 60;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -76,7 +76,7 @@ async fn catalogs_that_are_rewritten_under_load_cost_nothing() {
         {
             // Whoever meets the reader in the wrong order gives way, or it does, and comes again.
             if let Err(error) = client.batch_execute(&format!("vacuum full {catalog}")).await {
-                assert_eq!(error.code().map(|code| code.code()), Some("40P01"), "{error}");
+                assert_eq!(error.code().map(tokio_postgres::error::SqlState::code), Some("40P01"), "{error}");
             }
         }
         load.rows(20).await;

@@ -117,11 +117,8 @@ impl Account {
         let last = self.cursor.as_ref().map(|(last, _)| *last);
         if last.is_some_and(|last| cursor <= last) {
             let twice = last == Some(cursor) || self.cursors.binary_search(&cursor).is_ok();
-            if twice {
-                self.duplicated += 1
-            } else {
-                self.disordered += 1
-            }
+            let counted = if twice { &mut self.duplicated } else { &mut self.disordered };
+            *counted += 1;
             return;
         }
         self.cursors.push(cursor);

@@ -65,7 +65,7 @@ fn statement(random: &mut Rng, sql: &mut String) {
     let (id, other, n) = (random.i32(0..ROWS), random.i32(0..ROWS), random.i32(0..1000));
     let length = if random.u8(..50) == 0 { random.i32(2_000..60_000) } else { random.i32(0..200) };
     let body = format!("repeat(chr({}), {length})", random.i32(97..123));
-    let upsert = format!("on conflict (id) do update set n = excluded.n, body = excluded.body; ");
+    let upsert = "on conflict (id) do update set n = excluded.n, body = excluded.body; ";
     let _ = match random.u8(..10) {
         0..=2 => write!(sql, "insert into items (id, n, body) values ({id}, {n}, {body}) {upsert}"),
         3 | 4 => write!(sql, "update items set n = {n} where id = {id}; "),
