@@ -75,6 +75,7 @@ impl Events {
         let Asked { spelled, topic, since, profile } = asked;
         let approval = ask(&app.hub, topic, &mut stop).await?;
         let (reading, admission) = Reading::begin(&app.hub, &spelled, approval, since)?;
+        admission.count();
         let mut beat = tokio::time::interval_at(Instant::now() + BEAT, BEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let first = Some(joined(&reading, &admission));
