@@ -244,7 +244,10 @@ impl Connection {
                     if let Some(closing) = closing {
                         state.outbox.push(&frame::close(closing.code, closing.reason));
                     }
-                    closing.map_or_else(|| COUNTED.closes.count(LEFT), Closing::count);
+                    // What comes behind a goodbye has been counted.
+                    if state.phase == Phase::Open {
+                        closing.map_or_else(|| COUNTED.closes.count(LEFT), Closing::count);
+                    }
                     state.phase = Phase::Draining { until: now + SWALLOW };
                     break;
                 }
