@@ -70,7 +70,7 @@ fn documented() -> BTreeSet<(String, String)> {
     let rows = page.lines().filter(|line| line.starts_with("| `"));
     let cells = rows.map(|row| {
         let cells: Vec<_> = row.split('|').map(str::trim).collect();
-        assert!(cells.len() == 6 && cells[4].len() > 0, "{row}");
+        assert!(cells.len() == 6 && !cells[4].is_empty(), "{row}");
         (cells[1].trim_matches('`').to_owned(), cells[2].split(',').next().unwrap().to_owned())
     });
     cells.collect()
