@@ -80,7 +80,7 @@ pub struct Batch {
 }
 
 /// What is held, for an operator.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Extent {
     /// Memory of the changes, in bytes.
     pub bytes: usize,
@@ -90,8 +90,6 @@ pub struct Extent {
     pub oldest: Cursor,
     /// The last change.
     pub newest: Cursor,
-    /// When the oldest of them was committed; `None` when nothing is held.
-    pub oldest_commit: Option<Arc<str>>,
 }
 
 /// Whether a client can go on from where it was.
@@ -274,9 +272,13 @@ impl History {
     /// What is held.
     #[must_use]
     pub fn extent(&self) -> Extent {
-        let oldest_commit = self.pieces.front().map(|piece| Arc::clone(&piece.commit_timestamp));
-        let (bytes, pieces) = (self.bytes, self.pieces.len());
-        Extent { bytes, pieces, oldest: self.oldest, newest: self.newest, oldest_commit }
+        Extent { bytes: self.bytes, pieces: self.pieces.len(), oldest: self.oldest, newest: self.newest }
+    }
+
+    /// The `commit_timestamp` of the oldest change held; `None` when nothing is.
+    #[must_use]
+    pub fn oldest_commit(&self) -> Option<Arc<str>> {
+        self.pieces.front().map(|piece| Arc::clone(&piece.commit_timestamp))
     }
 
     /// Whether every change after `cursor` is held.

@@ -77,12 +77,15 @@ fn stream(text: &mut Exposition, app: &App) {
 
 /// What is held for those who come back.
 fn window(text: &mut Exposition, app: &App) {
-    let extent = app.hub.replay().history().extent();
+    let (extent, oldest) = {
+        let history = app.hub.replay().history();
+        (history.extent(), history.oldest_commit())
+    };
     text.gauge("walcast_window_bytes", "Memory of the changes in the replay window.")
         .whole(extent.bytes as u64);
     let help = "Transactions, or pieces of huge ones, in the replay window.";
     text.gauge("walcast_window_pieces", help).whole(extent.pieces as u64);
-    let oldest = extent.oldest_commit.and_then(|committed| committed.parse::<Timestamp>().ok());
+    let oldest = oldest.and_then(|committed| committed.parse::<Timestamp>().ok());
     let age = oldest.map_or(0.0, |oldest| Timestamp::now().duration_since(oldest).as_secs_f64().max(0.0));
     text.gauge("walcast_window_age_seconds", "For how long the oldest change held has been committed.")
         .value(age);
