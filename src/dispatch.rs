@@ -16,6 +16,7 @@ use crate::channel::lane::LaneSet;
 use crate::feeds::Feeds;
 use crate::hub::{Delivery, Hub};
 use crate::lsn::{Cursor, Epoch, Lsn};
+use crate::metrics::COUNTED;
 use crate::readiness::Readiness;
 use crate::topic::index::Hit;
 
@@ -108,6 +109,12 @@ impl Progress {
 
     /// The same of whichever epoch it is; `None` before the first session.
     #[must_use]
+    pub fn confirmed(&self) -> Option<Lsn> {
+        self.epoch.map(|epoch| self.acknowledged(epoch))
+    }
+
+    /// What was dispatched of whichever epoch it is; `None` before the first session.
+    #[must_use]
     pub fn latest(&self) -> Option<Lsn> {
         self.epoch.map(|_| self.dispatched)
     }
@@ -190,10 +197,11 @@ impl Dispatcher {
             Item::Begin(epoch, position) => self.begin(epoch, position),
             Item::Transaction(transaction, permit) => {
                 let transaction = Arc::new(transaction);
+                COUNTED.changes.count(&transaction.changes);
                 self.hub.replay().history().push(Instant::now(), &transaction);
                 self.feed(&transaction);
                 let by_shard = self.route(&transaction);
-                self.hub.deliver(by_shard).await;
+                self.hub.deliver(by_shard, &transaction.commit_timestamp).await;
                 drop(permit);
                 if let Some(end) = transaction.end {
                     self.reach(end);
@@ -295,7 +303,12 @@ impl Dispatcher {
                 let frames = frames(&mut payloads, topic, hit.telling, wanted);
                 for (deliveries, lanes) in by_shard.iter_mut().zip(lanes) {
                     if !lanes.is_empty() {
-                        deliveries.push(Delivery { topic: hit.topic, sequence, frames: frames.clone() });
+                        deliveries.push(Delivery {
+                            topic: hit.topic,
+                            sequence,
+                            changes: 1,
+                            frames: frames.clone(),
+                        });
                     }
                 }
             }

@@ -275,6 +275,12 @@ impl History {
         Extent { bytes: self.bytes, pieces: self.pieces.len(), oldest: self.oldest, newest: self.newest }
     }
 
+    /// The `commit_timestamp` of the oldest change held; `None` when nothing is.
+    #[must_use]
+    pub fn oldest_commit(&self) -> Option<Arc<str>> {
+        self.pieces.front().map(|piece| Arc::clone(&piece.commit_timestamp))
+    }
+
     /// Whether every change after `cursor` is held.
     ///
     /// # Errors

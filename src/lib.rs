@@ -3,7 +3,7 @@
 //! The crate is laid out as a house: imports go down only. Rooms on the ground and first floor are
 //! pure: no IO, no clock, no tokio. ARCHITECTURE.md holds the map and the invariants.
 //!
-//! - ground, words: [`lsn`], [`snapshot`], [`pgoutput`], [`change`]
+//! - ground, words: [`lsn`], [`snapshot`], [`pgoutput`], [`change`], [`metrics`]
 //! - first floor, decisions: [`topic`], [`channel`], [`history`], [`graphql`], [`live`], [`access`]
 //! - second floor, tasks: [`hub`], [`dispatch`], [`operations`], [`feeds`], [`replay`], [`readiness`]
 //! - edges, IO: [`postgres`], [`http`]
@@ -19,6 +19,7 @@ pub mod history;
 pub mod hub;
 pub mod live;
 pub mod lsn;
+pub mod metrics;
 pub mod operations;
 pub mod pgoutput;
 pub mod readiness;

@@ -18,6 +18,7 @@ use std::time::Instant;
 use crate::change::value::{Profile, write_string};
 use crate::history::Resumption;
 use crate::lsn::{Cursor, Epoch};
+use crate::metrics::COUNTED;
 use crate::topic::Topic;
 pub use options::JoinOptions;
 use rate::Rate;
@@ -77,6 +78,18 @@ pub struct Admission {
 }
 
 impl Admission {
+    /// Counts the join, whichever way it came.
+    pub fn count(&self) {
+        COUNTED.joins.add(1);
+        if let Some(resumption) = self.resumption {
+            COUNTED.resumptions.count(match resumption {
+                Resumption::Held(_) => "outcome=\"held\"",
+                Resumption::Window { .. } => "outcome=\"window\"",
+                Resumption::Epoch { .. } => "outcome=\"epoch\"",
+            });
+        }
+    }
+
     /// The response of the join's reply: one JSON object.
     #[must_use]
     pub fn response(&self) -> Vec<u8> {
@@ -246,6 +259,7 @@ impl Conversation {
             .and_then(|accepted| self.within_limits(now).map(|()| accepted));
         match accepted {
             Err(refusal) => {
+                COUNTED.refusals.refused(&refusal.to_string());
                 effects.push(self.reply_error(&join_ref, &frame.reference, &frame.topic, &refusal));
             }
             Ok((topic, options)) => {
@@ -309,6 +323,7 @@ impl Conversation {
         let known = self.channels.iter_mut().find(|known| known.id == channel)?;
         let reference = known.joining.take()?;
         let (join_ref, topic) = (known.join_ref.clone(), Arc::clone(&known.topic));
+        admission.count();
         Some(self.reply_ok(&join_ref, &reference, &topic, &admission.response()))
     }
 
@@ -317,6 +332,7 @@ impl Conversation {
         let at = self.channels.iter().position(|known| known.id == channel && known.joining.is_some())?;
         let channel = self.channels.swap_remove(at);
         let reference = channel.joining?;
+        COUNTED.refusals.refused(&refusal.to_string());
         Some(self.reply_error(&channel.join_ref, &reference, &channel.topic, refusal))
     }
 

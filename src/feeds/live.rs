@@ -19,6 +19,7 @@ use crate::graphql::model::Model;
 use crate::live::identifier::{self, Identifier};
 use crate::live::machine::{Ended, Outcome};
 use crate::live::{Live, QueryId};
+use crate::metrics::COUNTED;
 use crate::operations::{Answer, Fault, Operations, Prepared, Refreshed, Refused, Shared, SharedResult};
 
 /// How live queries are run.
@@ -94,6 +95,7 @@ impl LiveQueries {
         };
         let mut state = inner.lock();
         if state.streams >= inner.options.streams {
+            COUNTED.live_refusals.count(&format!("code=\"{}\"", code::TOO_MANY_LIVE));
             let words = "the server has as many live queries as it may";
             return Err(Refused::new(Fault::Validation, code::TOO_MANY_LIVE, words));
         }
@@ -123,6 +125,12 @@ impl LiveQueries {
         let had = last.and_then(|last| last.rsplit_once('.')).map(|(_, hash)| hash.to_owned());
         let told = Told { results, subscriber, had, last: None };
         Ok(stream::unfold(told, |mut told| async move { Some((told.next().await?, told)) }).boxed())
+    }
+
+    /// How many there are, and how many subscribe to them.
+    pub(super) fn count(&self) -> (usize, usize) {
+        let state = self.inner.lock();
+        (state.queries.len(), state.streams)
     }
 
     pub(super) fn transaction(&self, transaction: &Arc<Transaction>) {
@@ -240,6 +248,8 @@ impl Inner {
             && let Some(query) = state.queries.get_mut(&id)
         {
             query.runs += 1;
+            COUNTED.runs.add(1);
+            COUNTED.needless.add(u64::from(query.hash == Some(hash)));
             tracing::debug!(query = id, why = ?ended.why, changed = query.hash != Some(hash), "a live query ran");
             if query.hash != Some(hash) {
                 query.hash = Some(hash);

@@ -36,6 +36,13 @@ impl Feeds {
         }
     }
 
+    /// How many live queries there are, how many subscribe to them, and how many GraphQL subscriptions there are.
+    #[must_use]
+    pub fn count(&self) -> (usize, usize, usize) {
+        let (live, subscribers) = self.live.as_ref().map(LiveQueries::count).unwrap_or_default();
+        (live, subscribers, self.subscriptions.as_ref().map(Subscriptions::count).unwrap_or_default())
+    }
+
     /// A transaction was decoded, or a piece of one. What is no `news` was told by an earlier process: it
     /// concerns live queries only, whose snapshot may not contain it.
     pub fn transaction(&self, transaction: &Arc<Transaction>, news: bool) {

@@ -117,6 +117,11 @@ impl Subscriptions {
         Self { inner: Arc::new(Inner { operations, most, runtime: Handle::current(), state }) }
     }
 
+    /// How many streams there are.
+    pub(super) fn count(&self) -> usize {
+        self.inner.lock().streams
+    }
+
     /// The results of a subscription, from now on.
     pub(super) fn subscribe(&self, subscribed: Subscribed) -> Result<BoxStream<'static, Answer>, Refused> {
         let (outlet, results) = outlet();

@@ -22,6 +22,7 @@ use crate::change::value::Profile;
 use crate::channel::Admission;
 use crate::channel::encoding::Payloads;
 use crate::hub::Seat;
+use crate::metrics::COUNTED;
 
 /// How often something is sent on an idle stream, so that proxies do not take it for dead.
 const BEAT: Duration = Duration::from_secs(15);
@@ -49,6 +50,7 @@ pub(super) async fn events(State(app): State<Arc<App>>, request: Request) -> Res
         Ok(asked) => Events::begin(&app, asked).await,
         Err(refused) => Err(refused),
     };
+    let begun = begun.inspect_err(|refused| COUNTED.refusals.refused(&refused.to_string()));
     match begun {
         Ok(events) => event_stream::response(stream::unfold(events, Events::next)),
         // An EventSource takes every status but 200 for a reason never to come back (HTML standard, section 9.2.2).
@@ -75,6 +77,7 @@ impl Events {
         let Asked { spelled, topic, since, profile } = asked;
         let approval = ask(&app.hub, topic, &mut stop).await?;
         let (reading, admission) = Reading::begin(&app.hub, &spelled, approval, since)?;
+        admission.count();
         let mut beat = tokio::time::interval_at(Instant::now() + BEAT, BEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let first = Some(joined(&reading, &admission));

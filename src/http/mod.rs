@@ -11,6 +11,7 @@ mod graphql;
 mod guard;
 mod health;
 mod longpoll;
+mod metrics;
 mod poll;
 mod reading;
 mod refused;
@@ -43,6 +44,7 @@ use crate::readiness::Readiness;
 pub use console::{Answer, Console, DemoWrite, Listed, Listing, Writer};
 pub use graphql::{Documents, DocumentsError, GraphQl};
 pub use longpoll::Sessions;
+pub use metrics::Watched;
 
 /// How long a client may take to send the head of a request.
 const HEAD: Duration = Duration::from_secs(10);
@@ -66,6 +68,8 @@ pub struct App {
     pub admin: AdminRule,
     /// Where that goes.
     pub feeds: Feeds,
+    /// What metrics tell of others.
+    pub watched: Watched,
     /// What the console page asks for.
     pub console: Console,
     /// The GraphQL endpoint; `None` where it is turned off.
@@ -90,6 +94,7 @@ fn router(app: &Arc<App>) -> Router {
     let mut router = Router::new()
         .route("/health", get(health::health))
         .route("/ready", get(health::ready))
+        .route("/metrics", get(metrics::metrics))
         .route("/console.json", get(console::listing))
         .route("/invalidate", post(admin::invalidate))
         .route("/publish", post(admin::publish))

@@ -60,7 +60,8 @@ fn join(first: &Delivery, row: &[Delivery]) -> Delivery {
         buffers.for_each(|bytes| all.extend_from_slice(bytes));
         (*lanes, Frame::Whole(all.into()))
     });
-    Delivery { topic: first.topic, sequence: last.sequence, frames: frames.collect() }
+    let changes = row.iter().map(|delivery| delivery.changes).sum();
+    Delivery { topic: first.topic, sequence: last.sequence, changes, frames: frames.collect() }
 }
 
 #[cfg(test)]
@@ -77,6 +78,7 @@ mod tests {
         Delivery {
             topic: TopicId(topic),
             sequence,
+            changes: 1,
             frames: [(LaneSet::of(LANE), frame)].into_iter().collect(),
         }
     }

@@ -17,6 +17,7 @@ use crate::channel::lane::LaneSet;
 use crate::channel::{Admission, Refusal};
 use crate::history::{Fallen, Resumption};
 use crate::lsn::Cursor;
+use crate::metrics::COUNTED;
 use crate::replay::Told;
 use crate::topic::pattern::Pattern;
 
@@ -104,6 +105,7 @@ impl Shard {
         let part = self.surroundings.replay.part(behind.cursor, &behind.pattern)?;
         for told in &part.told {
             let Some(frame) = told_frame(join, told) else { continue };
+            COUNTED.replayed.add(1);
             let full = {
                 let outbox = &mut connection.state.borrow_mut().outbox;
                 outbox.push(&frame);
@@ -139,6 +141,7 @@ impl Shard {
         for told in &part.told {
             let routed = told.change().is_some_and(|(change, ..)| change.cursor <= position);
             if let Some(frame) = told_frame(join, told).filter(|_| routed) {
+                COUNTED.replayed.add(1);
                 state.outbox.push(&frame);
             }
         }

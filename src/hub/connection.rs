@@ -20,11 +20,18 @@ use crate::channel::frame::{self, Frame};
 use crate::channel::lane::Lane;
 use crate::channel::serializer::Version;
 use crate::channel::{ChannelId, Conversation, Effect};
+use crate::metrics::COUNTED;
 use crate::topic::index::TopicId;
 
 /// How long a closed socket may take to acknowledge, while its input is swallowed. Closing with unread
 /// input would reset the connection and destroy the close frame on its way (RFC 6455, section 7.1.1).
 const SWALLOW: Duration = Duration::from_secs(1);
+
+/// As what a socket counts that its client closed.
+const LEFT: &str = "code=\"\",reason=\"the client closed\"";
+
+/// As what one counts whose connection ended without a close frame.
+const LOST: &str = "code=\"\",reason=\"the connection was lost\"";
 
 /// Reads from one socket before others get their turn.
 const READS: usize = 4;
@@ -43,6 +50,10 @@ impl Closing {
     const PROTOCOL: Self = Self { code: 1002, reason: "not a valid WebSocket frame" };
     const NOT_UTF8: Self = Self { code: 1007, reason: "a text frame is not UTF-8" };
     const TOO_BIG: Self = Self { code: 1009, reason: "the message is over limits.frame_bytes" };
+
+    fn count(self) {
+        COUNTED.closes.count(&format!("code=\"{}\",reason=\"{}\"", self.code, self.reason));
+    }
 }
 
 /// A channel of this socket that gets deliveries.
@@ -221,7 +232,10 @@ impl Connection {
                 // Pongs are queued by the context and go out with the flush below.
                 Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => {}
                 // The client says goodbye; the context answers with the same code.
-                Ok(Message::Close(_)) => state.phase = Phase::Draining { until: now + SWALLOW },
+                Ok(Message::Close(_)) => {
+                    COUNTED.closes.count(LEFT);
+                    state.phase = Phase::Draining { until: now + SWALLOW };
+                }
                 Err(Error::Io(_)) => break,
                 Err(error) => {
                     let closing = match error {
@@ -232,6 +246,10 @@ impl Connection {
                     };
                     if let Some(closing) = closing {
                         state.outbox.push(&frame::close(closing.code, closing.reason));
+                    }
+                    // What comes behind a goodbye has been counted.
+                    if state.phase == Phase::Open {
+                        closing.map_or_else(|| COUNTED.closes.count(LEFT), Closing::count);
                     }
                     state.phase = Phase::Draining { until: now + SWALLOW };
                     break;
@@ -364,6 +382,7 @@ impl Connection {
             if state.phase != Phase::Open {
                 return;
             }
+            closing.count();
             if cut {
                 state.outbox.cut();
             }
@@ -379,6 +398,9 @@ impl Connection {
     }
 
     fn end(&self, state: &mut State) {
+        if state.phase == Phase::Open {
+            COUNTED.closes.count(LOST);
+        }
         state.phase = Phase::Gone;
         self.wake.notify_one();
         self.room.notify_one();

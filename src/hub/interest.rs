@@ -29,12 +29,24 @@ pub struct Table {
     index: Index,
     topics: Slab<Entry>,
     spelled: HashMap<Arc<str>, Vec<TopicId>>,
+    extent: Extent,
     /// Counts the changes routed so far.
     sequence: u64,
     position: Cursor,
     epoch: Option<Epoch>,
     /// Marks that were written to the log, until they come back.
     marks: HashMap<Box<str>, oneshot::Sender<Cursor>>,
+}
+
+/// How many there are, for an operator.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extent {
+    /// Topics with members, each once.
+    pub topics: usize,
+    /// Those with a filter.
+    pub filters: usize,
+    /// Members and listeners.
+    pub members: usize,
 }
 
 #[derive(Debug)]
@@ -176,6 +188,7 @@ impl Table {
         });
         let id = TopicId(u32::try_from(slot).unwrap_or(u32::MAX));
         self.index.insert(pattern, id);
+        self.extent.filters += usize::from(matches!(pattern, Pattern::Filtered(_)));
         self.spelled.entry(Arc::clone(spelled)).or_default().push(id);
         id
     }
@@ -192,6 +205,7 @@ impl Table {
         match self.topics.get_mut(topic.0 as usize) {
             Some(entry) if entry.members < limit => {
                 entry.members += 1;
+                self.extent.members += 1;
                 Ok(topic)
             }
             _ => Err(TopicFull { limit }),
@@ -210,6 +224,7 @@ impl Table {
     pub(super) fn promote(&mut self, listening: &Listening, shard: usize, lane: Lane) -> Registration {
         if let Some(entry) = self.topics.get_mut(listening.topic.0 as usize) {
             entry.members += 1;
+            self.extent.members += 1;
         }
         self.register(listening.topic, shard, lane)
     }
@@ -218,11 +233,13 @@ impl Table {
     fn remove(&mut self, topic: TopicId) {
         let Some(entry) = self.topics.get_mut(topic.0 as usize) else { return };
         entry.members = entry.members.saturating_sub(1);
+        self.extent.members = self.extent.members.saturating_sub(1);
         if entry.members > 0 {
             return;
         }
         let entry = self.topics.remove(topic.0 as usize);
         self.index.remove(&entry.pattern, topic);
+        self.extent.filters -= usize::from(matches!(entry.pattern, Pattern::Filtered(_)));
         if let Some(ids) = self.spelled.get_mut(&entry.spelled) {
             ids.retain(|id| *id != topic);
             if ids.is_empty() {
@@ -258,6 +275,12 @@ impl Table {
     #[must_use]
     pub fn members(&self, topic: TopicId) -> Option<(&str, &[LaneSet])> {
         self.topics.get(topic.0 as usize).map(|entry| (&*entry.spelled, &*entry.lanes))
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn extent(&self) -> Extent {
+        Extent { topics: self.topics.len(), ..self.extent }
     }
 
     /// The last change routed, and its epoch.

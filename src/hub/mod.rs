@@ -22,6 +22,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use smallvec::SmallVec;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
@@ -107,6 +108,8 @@ pub struct Delivery {
     pub topic: TopicId,
     /// The number of the change, see [`Table::route`].
     pub sequence: u64,
+    /// How many changes its frames tell.
+    pub changes: u32,
     /// Each frame with the lanes that get it.
     pub frames: SmallVec<[(LaneSet, Frame); 2]>,
 }
@@ -172,6 +175,8 @@ struct Newcomer {
 enum Work {
     Deliver {
         deliveries: Vec<Delivery>,
+        /// When their transaction was committed, by the database's clock.
+        committed: Option<Timestamp>,
         /// Given back when all is in outboxes.
         _budget: OwnedSemaphorePermit,
     },
@@ -276,8 +281,13 @@ impl Hub {
         }
     }
 
-    /// Hands each shard its deliveries, in the order of the shards; waits while a shard is behind.
-    pub async fn deliver(&self, by_shard: Vec<Vec<Delivery>>) {
+    /// Hands each shard its deliveries, in the order of the shards; waits while a shard is behind. All are of one
+    /// transaction.
+    pub async fn deliver(&self, by_shard: Vec<Vec<Delivery>>, commit_timestamp: &str) {
+        if by_shard.iter().all(Vec::is_empty) {
+            return;
+        }
+        let committed = commit_timestamp.parse().ok();
         for (shard, deliveries) in self.shards.iter().zip(by_shard) {
             if deliveries.is_empty() {
                 continue;
@@ -286,7 +296,7 @@ impl Hub {
                 deliveries.iter().flat_map(|delivery| &delivery.frames).map(|(_, frame)| frame.len()).sum();
             let permits = u32::try_from(bytes.clamp(1, SHARD_BYTES)).unwrap_or(1);
             let Ok(budget) = Arc::clone(&shard.budget).acquire_many_owned(permits).await else { continue };
-            let _ = shard.work.send(Work::Deliver { deliveries, _budget: budget });
+            let _ = shard.work.send(Work::Deliver { deliveries, committed, _budget: budget });
         }
     }
 

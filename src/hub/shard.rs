@@ -6,7 +6,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use slab::Slab;
+use smallvec::SmallVec;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::LocalSet;
 use tokio::time::MissedTickBehavior;
@@ -23,6 +25,7 @@ use crate::channel::options::SnapshotOptions;
 use crate::channel::{Admission, ChannelId, Refusal};
 use crate::history::Resumption;
 use crate::lsn::{Cursor, Epoch, Since};
+use crate::metrics::COUNTED;
 use crate::topic::Topic;
 use crate::topic::index::TopicId;
 
@@ -48,6 +51,8 @@ pub(super) struct Shard {
     members: RefCell<HashMap<TopicId, Slab<Member>>>,
     /// Of all members that ever were, the latest `after`.
     joined: Cell<u64>,
+    /// Bytes that waited in outboxes at the last sweep.
+    pending: Cell<usize>,
     /// Wakes the drain when the last socket is gone.
     emptied: Notify,
 }
@@ -91,6 +96,7 @@ pub(super) fn start(
             connections: RefCell::default(),
             members: RefCell::default(),
             joined: Cell::default(),
+            pending: Cell::default(),
             emptied: Notify::new(),
         });
         LocalSet::new().block_on(&runtime, shard.run(newcomers, work));
@@ -130,12 +136,14 @@ impl Shard {
             None => work.recv().await,
         } {
             match order {
-                Work::Deliver { mut deliveries, _budget: mut budget } => {
+                Work::Deliver { mut deliveries, committed, _budget: mut budget } => {
+                    let mut commits = SmallVec::from_buf([committed]);
                     // What has queued up meanwhile goes with it: a shard that is behind needs fewer writes, not more.
                     while let Ok(order) = work.try_recv() {
                         match order {
-                            Work::Deliver { deliveries: more, _budget: further } => {
+                            Work::Deliver { deliveries: more, committed, _budget: further } => {
                                 deliveries.extend(more);
+                                commits.push(committed);
                                 budget.merge(further);
                             }
                             other => {
@@ -145,6 +153,7 @@ impl Shard {
                         }
                     }
                     self.deliver(deliveries).await;
+                    count_latency(commits);
                     drop(budget);
                 }
                 Work::Reached(position, epoch) => self.reached.set(Some((position, epoch))),
@@ -181,9 +190,12 @@ impl Shard {
 
     fn sweep(&self) {
         let now = Instant::now();
+        let mut pending = 0;
         for (_, connection) in self.connections.borrow().iter() {
             connection.sweep(&self.rules, now);
+            pending += connection.state.borrow().outbox.bytes();
         }
+        COUNTED.pending.replace(self.pending.replace(pending), pending);
     }
 
     /// The approval of a topic, where it is known without waiting.
@@ -344,6 +356,7 @@ impl Shard {
                 {
                     connection.state.borrow_mut().outbox.push(&frame);
                     connection.flush();
+                    COUNTED.deliveries.add(delivery.changes.into());
                 }
             }
         }
@@ -358,6 +371,7 @@ impl Shard {
         mut listed: Option<&mut Vec<Rc<Connection>>>,
     ) -> Vec<(Rc<Connection>, Frame)> {
         let mut full = Vec::new();
+        let mut told: u64 = 0;
         let now = Instant::now();
         let members = self.members.borrow();
         let Some(members) = members.get(&delivery.topic) else { return full };
@@ -377,6 +391,7 @@ impl Shard {
                 full.push((Rc::clone(connection), frame.clone()));
                 continue;
             }
+            told += u64::from(delivery.changes);
             let Some(listed) = &mut listed else {
                 connection.send(state, frame, now);
                 continue;
@@ -386,6 +401,7 @@ impl Shard {
                 listed.push(Rc::clone(connection));
             }
         }
+        COUNTED.deliveries.add(told);
         full
     }
 
@@ -471,5 +487,13 @@ fn flush(listed: &mut Vec<Rc<Connection>>) {
     for connection in listed.drain(..) {
         connection.listed.set(false);
         connection.flush();
+    }
+}
+
+/// What transactions took from their commit, where the clocks of the two servers agree; one that lies ahead took nothing.
+fn count_latency(commits: SmallVec<[Option<Timestamp>; 1]>) {
+    let now = Timestamp::now();
+    for committed in commits.into_iter().flatten() {
+        COUNTED.latency.observe(now.duration_since(committed).try_into().unwrap_or_default());
     }
 }

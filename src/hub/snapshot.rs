@@ -19,6 +19,7 @@ use crate::channel::options::SnapshotOptions;
 use crate::channel::serializer::{Reference, envelope};
 use crate::channel::{Ending, Refusal};
 use crate::lsn::Cursor;
+use crate::metrics::COUNTED;
 use crate::snapshot::Snapshot;
 use crate::topic::pattern::Pattern;
 
@@ -90,10 +91,14 @@ impl Shard {
         options: SnapshotOptions,
     ) {
         match self.tell_snapshot(connection, join, &behind.pattern, options).await {
-            Ok(mark) => self.catch_up(connection, join, Behind { cursor: mark, ..behind }).await,
-            Err(Broken::Left) => {}
+            Ok(mark) => {
+                COUNTED.snapshots.count("outcome=\"told\"");
+                self.catch_up(connection, join, Behind { cursor: mark, ..behind }).await;
+            }
+            Err(Broken::Left) => COUNTED.snapshots.count("outcome=\"left\""),
             Err(Broken::Refused(refusal)) => {
                 tracing::debug!(%refusal, "a channel gets no snapshot");
+                COUNTED.snapshots.count("outcome=\"failed\"");
                 {
                     let state = &mut *connection.state.borrow_mut();
                     for effect in state.conversation.snapshot_failed(join.channel, &refusal) {
@@ -170,6 +175,7 @@ impl Shard {
         let epoch = epoch.ok_or(Refusal::Unavailable("it never was"))?;
         let ending = Ending { position: mark, epoch, rows, complete };
         self.tell(connection, join, "snapshot_end", &ending.payload().into()).await?;
+        COUNTED.snapshot_rows.add(rows);
         Ok(mark)
     }
 

@@ -16,6 +16,7 @@ use crate::graphql::model::Model;
 use crate::graphql::read_set::{self, ReadSet};
 use crate::graphql::response::{FieldError, is_marked, resolve};
 use crate::live::identifier;
+use crate::metrics::COUNTED;
 use crate::snapshot::Snapshot;
 
 /// `@live` of an operation.
@@ -103,16 +104,20 @@ fn incremental(document: &ExecutableDocument, selections: &SelectionSet) -> Opti
 impl Operations {
     /// Whether changes tell all that a live query has to know.
     pub(super) fn followed(serving: &Serving, compiled: &Compiled) -> Result<(), Refused> {
+        let refuse = |code: &'static str, words: &str| {
+            COUNTED.live_refusals.count(&format!("code=\"{code}\""));
+            Err(Refused::new(Fault::Validation, code, words))
+        };
         if let Err(reason) = &serving.live {
             let words = format!("live queries cannot be followed here: {reason}");
-            return Err(Refused::new(Fault::Validation, code::LIVE_OFF, &words));
+            return refuse(code::LIVE_OFF, &words);
         }
         let read = read_set::broad(&serving.schema.model, &compiled.plan);
         match read.opaque.iter().next() {
             None => Ok(()),
             Some(opaque) => {
                 let words = format!("this query cannot be live: {opaque}");
-                Err(Refused::new(Fault::Validation, code::LIVE_UNSEEN, &words))
+                refuse(code::LIVE_UNSEEN, &words)
             }
         }
     }

@@ -13,6 +13,7 @@ use super::check::size;
 use super::session::Session;
 use crate::dispatch::Progress;
 use crate::lsn::Lsn;
+use crate::metrics::{Behind, COUNTED, process};
 
 /// How often the server is asked where it writes.
 const ASK: Duration = Duration::from_secs(5);
@@ -69,6 +70,8 @@ impl Lag {
         }
         let bytes = written.0.saturating_sub(dispatched.0);
         let age = self.written.front().map(|(_, at)| now.saturating_duration_since(*at)).unwrap_or_default();
+        let (seconds, asked) = (age.as_secs_f64(), process::now());
+        COUNTED.lag.set(Behind { written: written.0, bytes, seconds, asked });
         let over = bytes > self.thresholds.bytes || age > self.thresholds.age;
         let under = bytes <= self.thresholds.bytes / 2 && age <= self.thresholds.age / 2;
         if over && !self.warned {

@@ -15,6 +15,7 @@ use futures_util::FutureExt;
 use tokio::time::timeout;
 
 use super::Login;
+use crate::metrics::PoolUse;
 use crate::operations::{Database, DatabaseError, Identity, Reply, Running, Step};
 use connection::{Connection, Connector};
 use failure::Failure;
@@ -62,6 +63,13 @@ impl Pool {
             .runtime(Runtime::Tokio1)
             .build()?;
         Ok(Self { connections, options })
+    }
+
+    /// How its connections are used.
+    #[must_use]
+    pub fn usage(&self) -> PoolUse {
+        let managed::Status { max_size, size, available, waiting } = self.connections.status();
+        PoolUse { in_use: size.saturating_sub(available), idle: available, waiting, most: max_size }
     }
 
     async fn connection(&self) -> Result<Object<Connector>, DatabaseError> {

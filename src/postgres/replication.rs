@@ -21,6 +21,7 @@ use crate::change::assembler::{Assembler, Passed};
 use crate::change::message::Content;
 use crate::dispatch::{Inlet, Watches};
 use crate::lsn::{Cursor, Epoch, Lsn};
+use crate::metrics::COUNTED;
 use crate::pgoutput::{self, Message};
 use crate::readiness::{Phase, Readiness};
 use catching_up::CatchingUp;
@@ -100,6 +101,11 @@ impl Reader {
             }
             let in_use =
                 matches!(error, PostgresError::SlotInUse { .. }) || error.sqlstate() == Some("55006");
+            COUNTED.failures.count(match (in_use, class) {
+                (true, _) => "class=\"standby\"",
+                (false, Class::Operator) => "class=\"operator\"",
+                (false, _) => "class=\"retry\"",
+            });
             let wait = if in_use { Duration::from_secs(1) } else { backoff.next(class, fastrand::f64()) };
             let phase = match (in_use, self.was_live) {
                 (true, _) => Phase::Standby,
@@ -216,6 +222,7 @@ impl Reader {
                     if signs.keepalive(reply_requested, Instant::now()) {
                         return Err(PostgresError::ShuttingDown);
                     }
+                    COUNTED.received.set(wal_end.as_u64());
                     self.inlet.idle(Lsn(wal_end.as_u64()));
                 }
                 ReplicationEvent::Begin { final_lsn, xid, commit_time_micros } => {
@@ -266,6 +273,9 @@ impl Reader {
     async fn hand_over(&mut self, piece: Option<crate::change::Transaction>) {
         let Some(piece) = piece else { return };
         self.passed.pass(&piece);
+        if let Some(end) = piece.end {
+            COUNTED.received.set(end.0);
+        }
         self.inlet.transaction(piece).await;
     }
 

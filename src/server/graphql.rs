@@ -21,13 +21,20 @@ use crate::settings::{self, Settings};
 /// What clients are told where an operator has to mend something.
 const OFF: &str = "GraphQL is off on this server; its log says why";
 
+/// What serves GraphQL.
+pub(super) struct Serving {
+    pub(super) endpoint: Arc<GraphQl>,
+    pub(super) pool: Pool,
+    pub(super) feeds: Feeds,
+}
+
 /// Starts the endpoint; it has a schema once the catalog was read. `followed` is the database whose changes are read.
 pub(super) fn start(
     settings: &Settings,
     database: &Login,
     followed: Session,
     stopped: watch::Receiver<bool>,
-) -> Result<Option<(Arc<GraphQl>, Feeds)>, ServerError> {
+) -> Result<Option<Serving>, ServerError> {
     let own = &settings.graphql;
     if !own.enabled {
         return Ok(None);
@@ -56,7 +63,7 @@ pub(super) fn start(
         introspection: own.introspection,
     };
     let stale = Arc::new(Notify::new());
-    let operations = Operations::new(Arc::new(pool), limits, Arc::clone(&stale));
+    let operations = Operations::new(Arc::new(pool.clone()), limits, Arc::clone(&stale));
     let loopback = settings.listen.ip().to_canonical().is_loopback();
     let watch = SchemaWatch::new(
         &asked,
@@ -77,7 +84,7 @@ pub(super) fn start(
     let (serving, fed) = (operations.clone(), feeds.clone());
     tokio::spawn(watch.run(move |sight| tell(&serving, &fed, &names, sight)));
     let endpoint = GraphQl::new(operations, feeds.clone(), Identity::default(), documents, stopped);
-    Ok(Some((Arc::new(endpoint), feeds)))
+    Ok(Some(Serving { endpoint: Arc::new(endpoint), pool, feeds }))
 }
 
 /// The schema that would be served, read once.

@@ -17,9 +17,11 @@ use tokio::task::JoinHandle;
 use crate::access::AdminRule;
 use crate::channel;
 use crate::dispatch::Dispatcher;
+use crate::feeds::Feeds;
 use crate::graphql::schema::SchemaError;
-use crate::http::{self, App, Console, Listed, Listing, Writer};
+use crate::http::{self, App, Console, Listed, Listing, Watched, Writer};
 use crate::hub::{Door, Hub, Rules};
+use crate::metrics::{PoolUse, process};
 use crate::postgres::gate::Gate;
 use crate::postgres::lag::{self, Thresholds};
 use crate::postgres::replication::Reader;
@@ -97,6 +99,7 @@ impl Server {
         database: &Login,
         write: Option<Writer>,
     ) -> Result<Self, ServerError> {
+        process::started();
         let address = settings.listen;
         let listen = |source| ServerError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(listen)?;
@@ -112,14 +115,21 @@ impl Server {
         let drain = settings.shutdown.drain;
         let (stop, stopped) = watch::channel(false);
         let graphql = graphql::start(settings, database, session.clone(), stopped.clone())?;
-        let (graphql, feeds) = graphql.unzip();
-        let feeds = feeds.unwrap_or_default();
+        let (graphql, pool, feeds) = match graphql {
+            Some(graphql::Serving { endpoint, pool, feeds }) => (Some(endpoint), Some(pool), feeds),
+            None => (None, None, Feeds::default()),
+        };
         let (dispatcher, inlet, watches) = Dispatcher::new(hub.clone(), feeds.clone(), announce, drain);
 
         let thresholds =
             Thresholds { bytes: settings.replication.lag_warn_bytes, age: settings.replication.lag_warn };
         tokio::spawn(lag::watch(session.clone(), watches.progress.clone(), thresholds));
 
+        let watched = Watched {
+            progress: watches.progress.clone(),
+            pool: pool
+                .map(|pool| -> Box<dyn Fn() -> PoolUse + Send + Sync> { Box::new(move || pool.usage()) }),
+        };
         let source = source(settings);
         let row_bytes = settings.limits.row_bytes;
         let reader = Reader::new(
@@ -137,6 +147,7 @@ impl Server {
             origins: settings.auth.rule.clone(),
             admin: AdminRule::new(settings.admin.secret.as_ref().map(Secret::expose), address.ip()),
             feeds,
+            watched,
             console: console(session, publication, write),
             graphiql: graphql.is_some() && settings.graphql.graphiql,
             graphql,

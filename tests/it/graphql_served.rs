@@ -13,6 +13,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 use walcast::access::{AdminRule, OriginRule};
 use walcast::change::value::Profile;
+use walcast::dispatch::Progress;
 use walcast::feeds::Feeds;
 use walcast::graphql::catalog::Volatility;
 use walcast::graphql::model::{Function, Model, Reads, RootField, Scalar, Shape, ValueType};
@@ -196,6 +197,7 @@ impl Endpoint {
             admin: AdminRule::new(None, address.ip()),
             feeds: Feeds::default(),
             console: Console { tables: Box::new(|| Box::pin(async { Ok(Vec::new()) })), write: None },
+            watched: http::Watched { progress: watch::channel(Progress::default()).1, pool: None },
             graphiql: false,
             graphql,
             sessions: http::Sessions::default(),

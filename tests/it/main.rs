@@ -68,6 +68,7 @@ mod live_oracle;
 mod live_queries;
 mod longpoll;
 mod messages;
+mod metrics;
 mod operator_check;
 mod poll;
 mod positions;
