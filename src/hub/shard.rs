@@ -175,10 +175,10 @@ impl Shard {
         }
     }
 
-    fn sweep(&self) {
+    fn sweep(self: &Rc<Self>) {
         let now = Instant::now();
         for (_, connection) in self.connections.borrow().iter() {
-            connection.sweep(&self.rules, now);
+            connection.sweep(self, now);
         }
     }
 
