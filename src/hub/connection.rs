@@ -1,6 +1,7 @@
 //! One socket: its conversation, its outbox, and how it ends.
 
 use std::cell::{Cell, RefCell};
+use std::io::Read;
 use std::net::Shutdown;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -414,11 +415,34 @@ impl Connection {
             && now.saturating_duration_since(state.last_progress) > rules.stall
     }
 
-    /// Once a second: pings, and ends what idles, stalls or does not close.
-    pub(super) fn sweep(&self, rules: &Rules, now: Instant) {
+    /// Whether nothing came from it for too long, though it was asked.
+    fn idles(&self, rules: &Rules, now: Instant) -> bool {
+        let state = self.state.borrow();
+        state.is_open() && state.pinged && now.saturating_duration_since(state.last_heard) > rules.idle
+    }
+
+    /// Hears what has come, though the runtime may not have said so yet.
+    fn listen(self: &Rc<Self>, shard: &Rc<Shard>) {
+        let mut scratch = shard.scratch.borrow_mut();
+        if let Ok(count) = (&*SockRef::from(&self.stream)).read(&mut scratch) {
+            match scratch.get(..count) {
+                Some(bytes @ [_, ..]) => self.feed(shard, bytes),
+                _ => self.gone(),
+            }
+        }
+    }
+
+    /// Once a second: pings, and ends what idles, stalls or does not close. Nobody is judged by what this thread was too
+    /// busy to hear or to write.
+    pub(super) fn sweep(self: &Rc<Self>, shard: &Rc<Shard>, now: Instant) {
+        let rules = &shard.rules;
+        if self.idles(rules, now) {
+            self.listen(shard);
+        }
         if self.stalled(rules, now) {
             self.insist();
         }
+        let idles = self.idles(rules, now);
         let stalled = self.stalled(rules, now);
         let closing = {
             let state = &mut *self.state.borrow_mut();
@@ -434,8 +458,7 @@ impl Connection {
                     None
                 }
                 Phase::Open if stalled => Some((Closing::SLOW, true)),
-                // Nobody is closed unasked, also when this sweep comes late.
-                Phase::Open if quiet > rules.idle && state.pinged => Some((Closing::IDLE, false)),
+                Phase::Open if idles => Some((Closing::IDLE, false)),
                 Phase::Open if quiet > rules.idle / 2 && !state.pinged => {
                     state.pinged = true;
                     state.outbox.push(&frame::ping());

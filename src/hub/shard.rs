@@ -188,11 +188,11 @@ impl Shard {
         }
     }
 
-    fn sweep(&self) {
+    fn sweep(self: &Rc<Self>) {
         let now = Instant::now();
         let mut pending = 0;
         for (_, connection) in self.connections.borrow().iter() {
-            connection.sweep(&self.rules, now);
+            connection.sweep(self, now);
             pending += connection.state.borrow().outbox.bytes();
         }
         COUNTED.pending.replace(self.pending.replace(pending), pending);

@@ -142,6 +142,8 @@ async fn a_hundred_closed_clients_leave_nothing_behind() {
         ("WALCAST__OUTBOX__BYTES", "16384"),
         ("WALCAST__OUTBOX__PAUSE_MS", "0"),
         ("WALCAST__LIMITS__MEMBERS_PER_TOPIC", "5"),
+        // What is kept for those who come back is none of theirs.
+        ("WALCAST__WINDOW__BYTES", "0"),
     ])
     .await;
     let mut id = 0;

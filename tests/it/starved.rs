@@ -51,7 +51,8 @@ fn closed(walcast: &Walcast) -> usize {
 async fn one_that_never_reads_among_hundreds_is_told_why_it_is_closed_and_no_other_is() {
     const OTHERS: usize = 300;
     const OUTBOX: usize = 256 * 1024;
-    let (_database, client, walcast) = serve(&[("WALCAST__OUTBOX__BYTES", &OUTBOX.to_string())]).await;
+    let (_database, client, walcast) =
+        serve(&[("WALCAST__OUTBOX__BYTES", &OUTBOX.to_string()), ("WALCAST__WINDOW__BYTES", "0")]).await;
     let mut others = Vec::new();
     for _ in 0..OTHERS {
         others.push(joined(&walcast).await);
