@@ -59,6 +59,7 @@ bench: ## channels beside their peers, hot paths, GraphQL, live queries; writes 
 	$(CARGO) bench --locked --bench hot_paths
 	$(CARGO) bench --locked --bench graphql
 	$(CARGO) bench --locked --bench live
+	$(CARGO) bench --locked --bench recovery
 
 bench-quick: ## channels beside their peers in seconds: whether it runs, and roughly how it stands
 	@scripts/setup.sh bench

@@ -15,17 +15,22 @@ pub struct Client {
 impl Client {
     /// Connects (vsn 2.0.0) and joins, with only the typed frames.
     pub async fn join(address: SocketAddr, topic: &str) -> Self {
-        Self::join_over(TcpStream::connect(address).await.unwrap(), topic).await
+        Self::join_over(TcpStream::connect(address).await.unwrap(), topic, "").await.0
+    }
+
+    /// As [`Client::join`], with further options as they stand in an object; returns the reply too.
+    pub async fn join_with(address: SocketAddr, topic: &str, options: &str) -> (Self, String) {
+        Self::join_over(TcpStream::connect(address).await.unwrap(), topic, options).await
     }
 
     /// One that joins and is never read from again; its receive buffer is as small as the system allows.
     pub async fn dead(address: SocketAddr, topic: &str) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(4096).unwrap();
-        Self::join_over(socket.connect(address).await.unwrap(), topic).await
+        Self::join_over(socket.connect(address).await.unwrap(), topic, "").await.0
     }
 
-    async fn join_over(mut stream: TcpStream, topic: &str) -> Self {
+    async fn join_over(mut stream: TcpStream, topic: &str, options: &str) -> (Self, String) {
         stream.set_nodelay(true).unwrap();
         let request = "GET /socket/websocket?vsn=2.0.0 HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n\
                        Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
@@ -37,14 +42,11 @@ impl Client {
         }
         assert!(head.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&head));
         let mut client = Self { stream, buffer: vec![0; 1024], start: 0, end: 0 };
-        client.send(&format!("[\"1\",\"1\",\"{topic}\",\"phx_join\",{{\"frames\":\"type\"}}]")).await;
+        client.send(&format!("[\"1\",\"1\",\"{topic}\",\"phx_join\",{{\"frames\":\"type\"{options}}}]")).await;
         let reply = client.frame().await.expect("a reply");
-        assert!(
-            String::from_utf8_lossy(reply).contains("\"status\":\"ok\""),
-            "{}",
-            String::from_utf8_lossy(reply)
-        );
-        client
+        let reply = String::from_utf8_lossy(reply).into_owned();
+        assert!(reply.contains("\"status\":\"ok\""), "{reply}");
+        (client, reply)
     }
 
     /// Sends a short text frame, masked with zeros (RFC 6455, section 5.3).

@@ -1,0 +1,233 @@
+//! The benchmark of coming back: what clients and the server need after they were away, and what a snapshot costs.
+//!
+//! ```text
+//! cargo bench --bench recovery             every scenario, under 3 minutes
+//! cargo bench --bench recovery -- resume   one of: resume, restart, snapshot
+//! ```
+//!
+//! docs/benchmarks.md says what each figure means.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+#![allow(clippy::print_stdout, reason = "a benchmark prints")]
+#![allow(clippy::cast_precision_loss, reason = "figures are printed with three digits")]
+#![allow(unreachable_pub, reason = "nothing outside of this program sees its items")]
+
+#[path = "../load/client.rs"]
+#[allow(dead_code, reason = "the other benchmarks use the rest")]
+mod client;
+#[path = "../load/server.rs"]
+#[allow(dead_code, reason = "the other benchmarks use the rest")]
+mod server;
+
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use client::Client;
+use server::{Postgres, Walcast};
+use tokio::runtime::Runtime;
+
+const TOPIC: &str = "realtime:public:missed";
+
+fn main() {
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
+    let wanted = |name: &str| words.is_empty() || words.iter().any(|word| word == name);
+    let runtime = Runtime::new().expect("a runtime");
+    let postgres = Postgres::start();
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    println!("walcast {} on Postgres {}; load of the machine before: {}", env!("CARGO_PKG_VERSION"), postgres.version(),
+        load.split(' ').next().unwrap_or("?"));
+    runtime.block_on(async {
+        let sql = postgres.client().await;
+        sql.batch_execute(
+            "create table missed (id int8 primary key, at int8, name text, body text); \
+             create table others (id int8 primary key, at int8); create publication load for all tables",
+        )
+        .await
+        .unwrap();
+        if wanted("resume") {
+            resume(&postgres).await;
+        }
+        if wanted("restart") {
+            restart(&postgres).await;
+        }
+        if wanted("snapshot") {
+            snapshot(&postgres).await;
+        }
+    });
+}
+
+/// The value of a text field in a JSON text, at its first place.
+fn field<'a>(text: &'a str, name: &str) -> &'a str {
+    let begin = text.find(&format!("\"{name}\":\"")).expect(name) + name.len() + 4;
+    text[begin..].split('"').next().unwrap()
+}
+
+fn micros() -> i64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    i64::try_from(now.as_micros()).unwrap()
+}
+
+/// 1,000 clients that each missed 1,000 changes, while others are told 100 rows a second live.
+async fn resume(postgres: &Postgres) {
+    const CLIENTS: usize = 1000;
+    const MISSED: usize = 1000;
+    let sql = postgres.client().await;
+    sql.batch_execute("truncate missed, others").await.unwrap();
+    let walcast = Walcast::serve(postgres).await;
+    let (_, reply) = Client::join_with(walcast.address, TOPIC, "").await;
+    let since = format!(",\"since\":\"{}\",\"epoch\":\"{}\"", field(&reply, "position"), field(&reply, "epoch"));
+    let (mut witness, _) = Client::join_with(walcast.address, TOPIC, "").await;
+    sql.batch_execute(&format!(
+        "do $$ begin for i in 1..{MISSED} loop insert into missed values (i, 0, 'somebody', repeat('x', 100)); commit; end loop; end $$"
+    ))
+    .await
+    .unwrap();
+    for _ in 0..MISSED {
+        witness.frame().await.expect("all rows");
+    }
+    let (live, _) = Client::join_with(walcast.address, "realtime:public:others", "").await;
+    let before = live_p99(&sql, live, async { tokio::time::sleep(Duration::from_secs(5)).await }).await;
+    let (live, _) = Client::join_with(walcast.address, "realtime:public:others", "").await;
+    let took = Arc::new(std::sync::Mutex::new(Duration::ZERO));
+    let (address, noted) = (walcast.address, Arc::clone(&took));
+    let cpu = walcast.cpu();
+    let beside = live_p99(&sql, live, async move {
+        let start = Instant::now();
+        let clients = (0..CLIENTS).map(|_| {
+            let since = since.clone();
+            tokio::spawn(async move {
+                let (mut client, reply) = Client::join_with(address, TOPIC, &since).await;
+                assert!(reply.contains("\"resumed\":true"), "{reply}");
+                for _ in 0..MISSED {
+                    client.frame().await.expect("what was missed");
+                }
+                client
+            })
+        });
+        let mut done = Vec::new();
+        for client in clients.collect::<Vec<_>>() {
+            done.push(client.await.unwrap());
+        }
+        *noted.lock().unwrap() = start.elapsed();
+    })
+    .await;
+    let took = took.lock().unwrap().as_secs_f64();
+    println!(
+        "resume: {CLIENTS} clients that each missed {MISSED} changes: {took:.2} s, {:.2} us of CPU a change; \
+         others' live p99 {before:.1} ms before, {beside:.1} ms meanwhile",
+        (walcast.cpu() - cpu) * 1e6 / (CLIENTS * MISSED) as f64
+    );
+}
+
+/// The p99, in milliseconds, of a client that is told 100 rows a second until something has come to its end.
+async fn live_p99(sql: &tokio_postgres::Client, mut live: Client, until: impl Future<Output = ()> + Send + 'static) -> f64 {
+    let reading = tokio::spawn(async move {
+        let mut latencies = Vec::new();
+        while let Some(frame) = live.frame().await {
+            let frame = String::from_utf8_lossy(frame);
+            let at = frame.split("\"at\":").nth(1).unwrap();
+            let at: i64 = at.split('}').next().unwrap().parse().unwrap();
+            if at == 0 {
+                break;
+            }
+            latencies.push((micros() - at) as f64 / 1e3);
+        }
+        latencies.sort_by(f64::total_cmp);
+        latencies[latencies.len() * 99 / 100]
+    });
+    let ended = tokio::spawn(until);
+    let mut tick = tokio::time::interval(Duration::from_millis(10));
+    let insert = sql.prepare("insert into others values ((select coalesce(max(id), 0) + 1 from others), $1)").await.unwrap();
+    while !ended.is_finished() {
+        tick.tick().await;
+        sql.execute(&insert, &[&micros()]).await.unwrap();
+    }
+    ended.await.unwrap();
+    sql.execute(&insert, &[&0_i64]).await.unwrap();
+    reading.await.unwrap()
+}
+
+/// A kill under 1,000 changes a second, and how long it takes until a new process is live.
+async fn restart(postgres: &Postgres) {
+    let sql = postgres.client().await;
+    sql.batch_execute("truncate missed").await.unwrap();
+    let permanent = [("WALCAST__REPLICATION__TEMPORARY", "false"), ("WALCAST__REPLICATION__SLOT", "restart")];
+    let walcast = Walcast::serve_with(postgres, &permanent).await;
+    let writer = postgres.client().await;
+    let (stop, mut stopped) = tokio::sync::oneshot::channel::<()>();
+    let writing = tokio::spawn(async move {
+        let mut tick = tokio::time::interval(Duration::from_millis(10));
+        let mut id = 0_i64;
+        while stopped.try_recv().is_err() {
+            tick.tick().await;
+            let sql = "insert into missed select i, 0, 'somebody', repeat('x', 100) from generate_series($1::int8, $1 + 9) i";
+            writer.execute(sql, &[&id]).await.unwrap();
+            id += 10;
+        }
+    });
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    let held = "select pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn)::float8 / 1048576 \
+                from pg_replication_slots where slot_name = 'restart'";
+    let held: f64 = sql.query_one(held, &[]).await.unwrap().get(0);
+    drop(walcast);
+    let start = Instant::now();
+    let walcast = Walcast::serve_with(postgres, &permanent).await;
+    let took = start.elapsed().as_secs_f64();
+    stop.send(()).unwrap();
+    writing.await.unwrap();
+    println!("restart: live {took:.2} s after a kill under 1,000 changes/s, with {held:.0} MiB of log to read again");
+    drop(walcast);
+    let gone = "select count(*) from pg_replication_slots where slot_name = 'restart' and active";
+    while sql.query_one(gone, &[]).await.unwrap().get::<_, i64>(0) > 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    sql.batch_execute("select pg_drop_replication_slot('restart')").await.unwrap();
+}
+
+/// 1,000,000 rows to one client, beside what `psql` copies in the same run.
+async fn snapshot(postgres: &Postgres) {
+    const ROWS: usize = 1_000_000;
+    let sql = postgres.client().await;
+    sql.batch_execute(&format!(
+        "truncate missed; insert into missed select i, i, 'somebody', repeat('x', 100) from generate_series(1, {ROWS}) i"
+    ))
+    .await
+    .unwrap();
+    let walcast = Walcast::serve_with(postgres, &[("WALCAST__WINDOW__BYTES", "67108864")]).await;
+    let mut copies = Vec::new();
+    let mut snapshots = Vec::new();
+    let memory = walcast.memory("VmRSS");
+    for _ in 0..3 {
+        let start = Instant::now();
+        let status = Command::new(postgres.program("psql"))
+            .args([&postgres.url(), "-qc", "\\copy missed to /dev/null"])
+            .stdout(Stdio::null())
+            .status()
+            .unwrap();
+        assert!(status.success());
+        copies.push(ROWS as f64 / start.elapsed().as_secs_f64());
+        let start = Instant::now();
+        let (mut client, _) = Client::join_with(walcast.address, TOPIC, ",\"snapshot\":{}").await;
+        loop {
+            let frame = client.frame().await.expect("the whole snapshot");
+            if frame.windows(14).take(200).any(|part| part == b"\"snapshot_end\"") {
+                let end = String::from_utf8_lossy(frame);
+                assert!(end.contains(&format!("\"rows\":{ROWS},\"complete\":true")), "{end}");
+                break;
+            }
+        }
+        snapshots.push(ROWS as f64 / start.elapsed().as_secs_f64());
+    }
+    let median = |figures: &mut Vec<f64>| {
+        figures.sort_by(f64::total_cmp);
+        figures[figures.len() / 2]
+    };
+    let (copy, told) = (median(&mut copies), median(&mut snapshots));
+    println!(
+        "snapshot: {told:.0} rows/s of {ROWS}, psql's \\copy {copy:.0}: {:.2} of that; memory {:.0} MiB before, {:.0} at its highest",
+        told / copy,
+        memory as f64 / 1024.0,
+        walcast.memory("VmHWM") as f64 / 1024.0
+    );
+}
