@@ -42,7 +42,9 @@ impl Client {
         }
         assert!(head.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&head));
         let mut client = Self { stream, buffer: vec![0; 1024], start: 0, end: 0 };
-        client.send(&format!("[\"1\",\"1\",\"{topic}\",\"phx_join\",{{\"frames\":\"type\"{options}}}]")).await;
+        client
+            .send(&format!("[\"1\",\"1\",\"{topic}\",\"phx_join\",{{\"frames\":\"type\"{options}}}]"))
+            .await;
         let reply = client.frame().await.expect("a reply");
         let reply = String::from_utf8_lossy(reply).into_owned();
         assert!(reply.contains("\"status\":\"ok\""), "{reply}");

@@ -16,6 +16,7 @@
 #![allow(unreachable_pub, reason = "nothing outside of this program sees its items")]
 
 mod bulk;
+#[allow(dead_code, reason = "another benchmark uses the rest")]
 mod client;
 mod contenders;
 mod crowd;

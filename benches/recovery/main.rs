@@ -35,8 +35,12 @@ fn main() {
     let runtime = Runtime::new().expect("a runtime");
     let postgres = Postgres::start();
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    println!("walcast {} on Postgres {}; load of the machine before: {}", env!("CARGO_PKG_VERSION"), postgres.version(),
-        load.split(' ').next().unwrap_or("?"));
+    println!(
+        "walcast {} on Postgres {}; load of the machine before: {}",
+        env!("CARGO_PKG_VERSION"),
+        postgres.version(),
+        load.split(' ').next().unwrap_or("?")
+    );
     runtime.block_on(async {
         let sql = postgres.client().await;
         sql.batch_execute(
@@ -76,7 +80,8 @@ async fn resume(postgres: &Postgres) {
     sql.batch_execute("truncate missed, others").await.unwrap();
     let walcast = Walcast::serve(postgres).await;
     let (_, reply) = Client::join_with(walcast.address, TOPIC, "").await;
-    let since = format!(",\"since\":\"{}\",\"epoch\":\"{}\"", field(&reply, "position"), field(&reply, "epoch"));
+    let since =
+        format!(",\"since\":\"{}\",\"epoch\":\"{}\"", field(&reply, "position"), field(&reply, "epoch"));
     let (mut witness, _) = Client::join_with(walcast.address, TOPIC, "").await;
     sql.batch_execute(&format!(
         "do $$ begin for i in 1..{MISSED} loop insert into missed values (i, 0, 'somebody', repeat('x', 100)); commit; end loop; end $$"
@@ -121,7 +126,11 @@ async fn resume(postgres: &Postgres) {
 }
 
 /// The p99, in milliseconds, of a client that is told 100 rows a second until something has come to its end.
-async fn live_p99(sql: &tokio_postgres::Client, mut live: Client, until: impl Future<Output = ()> + Send + 'static) -> f64 {
+async fn live_p99(
+    sql: &tokio_postgres::Client,
+    mut live: Client,
+    until: impl Future<Output = ()> + Send + 'static,
+) -> f64 {
     let reading = tokio::spawn(async move {
         let mut latencies = Vec::new();
         while let Some(frame) = live.frame().await {
@@ -138,7 +147,10 @@ async fn live_p99(sql: &tokio_postgres::Client, mut live: Client, until: impl Fu
     });
     let ended = tokio::spawn(until);
     let mut tick = tokio::time::interval(Duration::from_millis(10));
-    let insert = sql.prepare("insert into others values ((select coalesce(max(id), 0) + 1 from others), $1)").await.unwrap();
+    let insert = sql
+        .prepare("insert into others values ((select coalesce(max(id), 0) + 1 from others), $1)")
+        .await
+        .unwrap();
     while !ended.is_finished() {
         tick.tick().await;
         sql.execute(&insert, &[&micros()]).await.unwrap();
@@ -176,7 +188,9 @@ async fn restart(postgres: &Postgres) {
     let took = start.elapsed().as_secs_f64();
     stop.send(()).unwrap();
     writing.await.unwrap();
-    println!("restart: live {took:.2} s after a kill under 1,000 changes/s, with {held:.0} MiB of log to read again");
+    println!(
+        "restart: live {took:.2} s after a kill under 1,000 changes/s, with {held:.0} MiB of log to read again"
+    );
     drop(walcast);
     let gone = "select count(*) from pg_replication_slots where slot_name = 'restart' and active";
     while sql.query_one(gone, &[]).await.unwrap().get::<_, i64>(0) > 0 {

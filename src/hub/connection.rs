@@ -13,9 +13,10 @@ use tokio::sync::Notify;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::inbound::{Inbound, context};
+use super::joining::Join;
 use super::outbox::{Flushed, Outbox, Pauses};
 use super::port::Port;
-use super::shard::{Join, Shard};
+use super::shard::Shard;
 use super::{Rules, Seat};
 use crate::channel::frame::{self, Frame};
 use crate::channel::lane::Lane;

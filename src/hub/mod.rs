@@ -10,6 +10,7 @@ mod catch_up;
 mod connection;
 mod inbound;
 mod interest;
+mod joining;
 mod outbox;
 mod port;
 mod shard;

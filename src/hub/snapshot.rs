@@ -12,7 +12,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::catch_up::{Behind, LOW, told_frame};
 use super::connection::Connection;
-use super::shard::{Join, Shard};
+use super::joining::Join;
+use super::shard::Shard;
 use crate::change::value::Profile;
 use crate::channel::frame::{self, Frame};
 use crate::channel::options::SnapshotOptions;
