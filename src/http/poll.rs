@@ -48,6 +48,7 @@ async fn answer(app: &App, uri: &Uri) -> Result<Vec<u8>, Refused> {
         return Ok(gone(missed, &reading));
     }
     let mut events = Vec::new();
+    let mut over = false;
     loop {
         let complete = reading.take(|change, commit_timestamp, telling| {
             if !events.is_empty() {
@@ -59,10 +60,12 @@ async fn answer(app: &App, uri: &Uri) -> Result<Vec<u8>, Refused> {
         match complete {
             Ok(_) if !events.is_empty() => break,
             Ok(false) => tokio::task::yield_now().await,
+            Ok(true) if over => break,
             Ok(true) => tokio::select! {
                 biased;
                 () = stopped(&mut stop) => break,
-                () = tokio::time::sleep_until(until) => break,
+                // Read once more: what concerned nobody here moves the position on all the same.
+                () = tokio::time::sleep_until(until) => over = true,
                 () = reading.changed() => {}
             },
             Err(missed) => return Ok(gone(missed, &reading)),
