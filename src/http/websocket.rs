@@ -16,6 +16,7 @@ use bytes::Bytes;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
@@ -46,7 +47,7 @@ struct Accepted {
 
 /// Waits for what a client says first. A whole, acceptable handshake is answered, and the socket goes to the hub;
 /// otherwise the connection comes back with nothing read from it. A client that says nothing in `patience` is let go.
-pub(super) async fn at_once(app: &App, stream: TcpStream, patience: Duration) -> Option<TcpStream> {
+pub(super) async fn at_once(app: &App, mut stream: TcpStream, patience: Duration) -> Option<TcpStream> {
     let mut bytes = [0; HEAD_BYTES];
     let Ok(Ok(seen @ 1..)) = tokio::time::timeout(patience, stream.peek(&mut bytes)).await else {
         return None;
@@ -55,9 +56,11 @@ pub(super) async fn at_once(app: &App, stream: TcpStream, patience: Duration) ->
     let Ok(origin) = guard::decide(&app.origins, &head) else { return Some(stream) };
     let Ok(accepted) = accept(&app.hub, &head) else { return Some(stream) };
     let answer = switching(&accepted.key, origin.as_ref());
-    // Both are whole, or the client is gone: the head was seen just now, and nothing was written before.
-    let read = bytes.get_mut(..length).and_then(|head| stream.try_read(head).ok());
-    if read == Some(length) && stream.try_write(&answer).is_ok_and(|written| written == answer.len()) {
+    let answered = tokio::time::timeout(patience, async {
+        stream.read_exact(bytes.get_mut(..length).unwrap_or_default()).await?;
+        stream.write_all(&answer).await
+    });
+    if let Ok(Ok(())) = answered.await {
         attach(&app.hub, stream, Bytes::new(), accepted);
     }
     None

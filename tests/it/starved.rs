@@ -143,7 +143,7 @@ async fn a_server_that_gets_little_time_loses_no_row_and_no_socket() {
         ("WALCAST__OUTBOX__BYTES", "65536"),
         ("WALCAST__OUTBOX__STALL_SECONDS", "1"),
         ("WALCAST__OUTBOX__PAUSE_MS", "100"),
-        ("WALCAST__LIMITS__IDLE_SECONDS", "3"),
+        ("WALCAST__LIMITS__IDLE_SECONDS", "10"),
     ])
     .await;
     let mut readers = Vec::new();
