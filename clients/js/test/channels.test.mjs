@@ -151,7 +151,7 @@ test('a channel that the server closed is not joined again', async (t) => {
 test('a socket on which nothing is answered is given up', async (t) => {
   const fake = await serve(t)
   const states = []
-  const client = fake.connect({ heartbeat: 30, timeout: 60, onStatus: (status) => states.push(status) })
+  const client = fake.connect({ heartbeat: 100, timeout: 1000, onStatus: (status) => states.push(status) })
   const guests = told(client)
   ;(await fake.joins.next()).ok()
   await until(guests.statuses, ({ state }) => state === 'live')
@@ -180,7 +180,7 @@ test('what changes seldom is resumed from where the socket has come', async (t) 
 
 test('whoever comes back to the page does not wait', async (t) => {
   const fake = await serve(t)
-  const client = fake.connect({ pauses: { first: 1e6, cap: 1e6 }, heartbeat: 1e6, timeout: 50 })
+  const client = fake.connect({ pauses: { first: 1e6, cap: 1e6 }, heartbeat: 1e6, timeout: 500 })
   const guests = told(client)
   const first = await fake.joins.next()
   first.ok()
