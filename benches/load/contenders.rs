@@ -7,8 +7,9 @@ use std::process::{Child, Command, Stdio};
 
 use crate::server::{self, Postgres, Walcast};
 
-/// The word by which this program is told to be the tuned peer.
+/// The words by which this program is told to be one of the peers.
 pub const TUNED: &str = "tuned-peer";
+pub const BARE: &str = "bare-peer";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -16,10 +17,11 @@ pub enum Kind {
     Tuned,
     Ws,
     SocketIo,
+    Bare,
 }
 
 impl Kind {
-    pub const ALL: [Self; 4] = [Self::Walcast, Self::Tuned, Self::Ws, Self::SocketIo];
+    pub const ALL: [Self; 5] = [Self::Walcast, Self::Tuned, Self::Ws, Self::SocketIo, Self::Bare];
 
     pub const fn name(self) -> &'static str {
         match self {
@@ -27,6 +29,7 @@ impl Kind {
             Self::Tuned => "tuned tokio-tungstenite",
             Self::Ws => "ws",
             Self::SocketIo => "Socket.IO",
+            Self::Bare => "bare send",
         }
     }
 
@@ -34,7 +37,7 @@ impl Kind {
     pub const fn path(self) -> &'static str {
         match self {
             Self::Walcast => "/socket/websocket?vsn=2.0.0",
-            Self::Tuned | Self::Ws => "/",
+            Self::Tuned | Self::Ws | Self::Bare => "/",
             Self::SocketIo => "/socket.io/?EIO=4&transport=websocket",
         }
     }
@@ -50,9 +53,9 @@ impl Contender {
     pub async fn start(kind: Kind, postgres: &Postgres) -> Self {
         let mut command = match kind {
             Kind::Walcast => return Self::Walcast(Walcast::serve(postgres).await),
-            Kind::Tuned => {
+            Kind::Tuned | Kind::Bare => {
                 let mut command = Command::new(std::env::current_exe().unwrap());
-                command.arg(TUNED);
+                command.arg(if kind == Kind::Tuned { TUNED } else { BARE });
                 command
             }
             Kind::Ws | Kind::SocketIo => {

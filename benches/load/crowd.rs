@@ -182,7 +182,7 @@ impl Socket {
                 socket.send("40");
                 assert!(socket.message().await.starts_with(b"40{"), "the namespace is joined");
             }
-            Kind::Tuned | Kind::Ws => {}
+            Kind::Tuned | Kind::Ws | Kind::Bare => {}
         }
         Ok(socket)
     }

@@ -5,7 +5,7 @@
 //! cargo bench --bench load -- quick        the same in seconds, with sizes that prove nothing; writes nothing
 //! cargo bench --bench load -- fanout       one of: fanout, filters, stuck, bulk, slow; writes nothing
 //! cargo bench --bench load -- fanout 1     with another number of runs
-//! cargo bench --bench load -- fanout walcast tuned    of some of: walcast, tuned, ws, socket.io
+//! cargo bench --bench load -- fanout walcast tuned    of some of: walcast, tuned, ws, socket.io, bare
 //! ```
 //!
 //! docs/benchmarks.md says what each figure means.
@@ -15,6 +15,8 @@
 #![allow(clippy::cast_precision_loss, reason = "figures are printed with three digits")]
 #![allow(unreachable_pub, reason = "nothing outside of this program sees its items")]
 
+#[path = "../peers/bare/mod.rs"]
+mod bare;
 mod bulk;
 #[allow(dead_code, reason = "another benchmark uses the rest")]
 mod client;
@@ -44,10 +46,14 @@ fn main() {
             (contenders::TUNED, _) => {
                 return tuned::serve(&std::env::var("DATABASE_URL").expect("DATABASE_URL"));
             }
+            (contenders::BARE, _) => {
+                return bare::serve(&std::env::var("DATABASE_URL").expect("DATABASE_URL"));
+            }
             (_, Ok(number)) => size.runs = number,
             ("quick", _) => (quick, size) = (true, Size::QUICK),
             ("walcast", _) => kinds.push(Kind::Walcast),
             ("tuned", _) => kinds.push(Kind::Tuned),
+            ("bare", _) => kinds.push(Kind::Bare),
             ("ws", _) => kinds.push(Kind::Ws),
             ("socket.io", _) => kinds.push(Kind::SocketIo),
             _ => scenario = Some(argument),
