@@ -34,12 +34,13 @@ use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 
 use crate::access::AdminRule;
 use crate::access::origin::OriginRule;
 use crate::feeds::Feeds;
-use crate::hub::Hub;
+use crate::hub::{Greeting, Hub, Receiver, Reception};
 use crate::readiness::Readiness;
 pub use console::{Answer, Console, DemoWrite, Listed, Listing, Writer};
 pub use graphql::{Documents, DocumentsError, GraphQl};
@@ -158,51 +159,75 @@ fn no_head(allow: &'static str) -> Response {
 pub async fn serve(listener: TcpListener, app: App) {
     let app = Arc::new(app);
     let mut stop = app.stop.clone();
-    let router = TowerToHyperService::new(router(&app));
     // Nothing is sent on it: it closes when the last connection has dropped its end.
     let (serving, mut served) = mpsc::channel::<Infallible>(1);
+    let front = Front {
+        app: Arc::clone(&app),
+        router: TowerToHyperService::new(router(&app)),
+        runtime: Handle::current(),
+        serving,
+    };
+    let receiver = Receiver {
+        reception: Arc::new(front),
+        head_bytes: websocket::HEAD_BYTES,
+        patience: HEAD,
+        stop: stop.clone(),
+    };
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = stop.wait_for(|stop| *stop) => break,
         };
-        let (stream, peer) = match accepted {
-            Ok((stream, address)) => (stream, Peer(address.ip())),
+        match accepted.and_then(|(stream, _)| stream.into_std()) {
+            Ok(stream) => {
+                let _ = stream.set_nodelay(true);
+                app.hub.welcome(stream, receiver.clone());
+            }
             Err(error) => {
                 // Out of file descriptors, or a client that went away: neither is a reason to end.
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(Duration::from_millis(50)).await;
-                continue;
             }
-        };
-        let _ = stream.set_nodelay(true);
-        let (app, router, mut stop) = (Arc::clone(&app), router.clone(), stop.clone());
-        let serving = serving.clone();
-        tokio::spawn(async move {
-            let stopping = stop.clone();
-            let stopped = async move { stop.wait_for(|stop| *stop).await.is_ok() };
-            let unread = tokio::select! {
-                unread = websocket::at_once(&app, stream, HEAD) => unread,
-                _ = stopped => None,
-            };
-            if let Some(stream) = unread {
-                Box::pin(connection(stream, peer, app, router, stopping)).await;
+        }
+    }
+    drop((listener, receiver));
+    served.recv().await;
+}
+
+/// Who receives connections on the shards' threads.
+struct Front {
+    app: Arc<App>,
+    router: TowerToHyperService<Router>,
+    /// Where requests are answered.
+    runtime: Handle,
+    serving: mpsc::Sender<Infallible>,
+}
+
+impl Reception for Front {
+    fn greet(&self, head: &[u8]) -> Option<Greeting> {
+        websocket::at_once(&self.app, head)
+    }
+
+    fn refer(&self, stream: std::net::TcpStream) {
+        let (app, router, serving) = (Arc::clone(&self.app), self.router.clone(), self.serving.clone());
+        self.runtime.spawn(async move {
+            if let Err(error) = connection(stream, app, router).await {
+                tracing::debug!(%error, "a connection ended before its first request");
             }
             drop(serving);
         });
     }
-    drop((listener, serving));
-    served.recv().await;
 }
 
 /// Answers the requests of one connection until it ends or is to stop.
 async fn connection(
-    stream: TcpStream,
-    peer: Peer,
+    stream: std::net::TcpStream,
     app: Arc<App>,
     router: TowerToHyperService<Router>,
-    mut stop: watch::Receiver<bool>,
-) {
+) -> std::io::Result<()> {
+    let stream = TcpStream::from_std(stream)?;
+    let peer = Peer(stream.peer_addr()?.ip());
+    let mut stop = app.stop.clone();
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(HEAD_BYTES);
     let service = service_fn(move |request: Request<Incoming>| {
@@ -218,4 +243,5 @@ async fn connection(
             let _ = tokio::time::timeout(HEAD, connection).await;
         }
     }
+    Ok(())
 }

@@ -5,7 +5,6 @@
 //! buffers scattered among what lives as long as the socket. All else, refusals among it, takes that way.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, Request, State};
@@ -16,20 +15,19 @@ use bytes::Bytes;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::refused::Refused;
 use super::{App, error, guard};
 use crate::channel::serializer::Version;
-use crate::hub::{Hub, Seat};
+use crate::hub::{Greeting, Hub, Seat};
 
 /// Where sockets are opened.
 pub(super) const PATHS: [&str; 3] = ["/socket/websocket", "/realtime/v1/websocket", "/websocket"];
 
 /// The longest head that is answered at once, in bytes.
-const HEAD_BYTES: usize = 2048;
+pub(super) const HEAD_BYTES: usize = 2048;
 
 /// The parameters that mean something; clients send others, such as `apikey` and `token`.
 #[derive(Deserialize)]
@@ -45,25 +43,13 @@ struct Accepted {
     key: String,
 }
 
-/// Waits for what a client says first. A whole, acceptable handshake is answered, and the socket goes to the hub;
-/// otherwise the connection comes back with nothing read from it. A client that says nothing in `patience` is let go.
-pub(super) async fn at_once(app: &App, mut stream: TcpStream, patience: Duration) -> Option<TcpStream> {
-    let mut bytes = [0; HEAD_BYTES];
-    let Ok(Ok(seen @ 1..)) = tokio::time::timeout(patience, stream.peek(&mut bytes)).await else {
-        return None;
-    };
-    let Some((head, length)) = bytes.get(..seen).and_then(head_of) else { return Some(stream) };
-    let Ok(origin) = guard::decide(&app.origins, &head) else { return Some(stream) };
-    let Ok(accepted) = accept(&app.hub, &head) else { return Some(stream) };
-    let answer = switching(&accepted.key, origin.as_ref());
-    let answered = tokio::time::timeout(patience, async {
-        stream.read_exact(bytes.get_mut(..length).unwrap_or_default()).await?;
-        stream.write_all(&answer).await
-    });
-    if let Ok(Ok(())) = answered.await {
-        attach(&app.hub, stream, Bytes::new(), accepted);
-    }
-    None
+/// The answer to a whole, acceptable handshake. All else is for the router to answer.
+pub(super) fn at_once(app: &App, bytes: &[u8]) -> Option<Greeting> {
+    let (head, length) = head_of(bytes)?;
+    let origin = guard::decide(&app.origins, &head).ok()?;
+    let Accepted { version, seat, key } = accept(&app.hub, &head).ok()?;
+    let answer = switching(&key, origin.as_ref()).into();
+    Some(Greeting { length, answer, version, seat })
 }
 
 /// The head of a request that may be a handshake, with its length; `None` when it is incomplete or asks for something

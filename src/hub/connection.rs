@@ -6,6 +6,7 @@ use std::net::Shutdown;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use socket2::SockRef;
 use tokio::io::Interest as Readiness;
 use tokio::net::TcpStream;
@@ -17,7 +18,7 @@ use super::joining::Join;
 use super::outbox::{Flushed, Outbox, Pauses};
 use super::port::Port;
 use super::shard::Shard;
-use super::{Rules, Seat};
+use super::{Place, Rules, Seat};
 use crate::channel::frame::{self, Frame};
 use crate::channel::lane::Lane;
 use crate::channel::serializer::Version;
@@ -111,10 +112,11 @@ pub(super) struct Connection {
     /// Listed for a flush at the end of the delivery.
     pub(super) listed: Cell<bool>,
     _seat: Seat,
+    _place: Place,
 }
 
 impl Connection {
-    pub(super) fn new(stream: TcpStream, version: Version, rules: &Rules, seat: Seat) -> Self {
+    pub(super) fn new(stream: TcpStream, version: Version, rules: &Rules, seat: Seat, place: Place) -> Self {
         let now = Instant::now();
         let state = State {
             conversation: Conversation::new(version, rules.profile, rules.limits, now),
@@ -134,11 +136,23 @@ impl Connection {
             room: Notify::new(),
             listed: Cell::new(false),
             _seat: seat,
+            _place: place,
         }
     }
 
     pub(super) fn is_open(&self) -> bool {
         self.state.borrow().is_open()
+    }
+
+    /// Says what is left of the handshake, and hears what came behind it.
+    pub(super) fn begin(self: &Rc<Self>, shard: &Rc<Shard>, answer: Bytes, early: &[u8]) {
+        if !answer.is_empty() {
+            self.state.borrow_mut().outbox.push(&Frame::Whole(answer));
+        }
+        if !early.is_empty() {
+            self.feed(shard, early);
+        }
+        self.flush();
     }
 
     /// Reads and writes until the socket has ended.

@@ -5,6 +5,7 @@
 //! attaches sockets to it, the dispatcher asks [`Interest`] and hands over [`Delivery`]s, and the server
 //! drains it.
 
+mod arrival;
 mod batch;
 mod catch_up;
 mod connection;
@@ -36,6 +37,8 @@ use crate::lsn::{Cursor, Epoch};
 use crate::replay::Replay;
 use crate::topic::Topic;
 use crate::topic::index::{Pattern, TopicId};
+use arrival::Arrival;
+pub use arrival::{Greeting, Receiver, Reception};
 pub use interest::{Interest, Listening, Table};
 
 /// Bytes of frames on their way to one shard; when they are used up, the dispatcher waits.
@@ -125,13 +128,29 @@ impl Drop for Seat {
     }
 }
 
+/// A place on one shard, counted until it is dropped: newcomers go where there are fewest.
+#[derive(Debug)]
+struct Place(Arc<AtomicUsize>);
+
+impl Place {
+    fn take(places: &Arc<AtomicUsize>) -> Self {
+        places.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(places))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// The handle to all shards.
 #[derive(Clone, Debug)]
 pub struct Hub {
     shards: Arc<[ShardHandle]>,
     surroundings: Surroundings,
     seated: Arc<AtomicUsize>,
-    next: Arc<AtomicUsize>,
     rules: Rules,
 }
 
@@ -156,19 +175,31 @@ impl Surroundings {
 
 #[derive(Debug)]
 struct ShardHandle {
-    attach: mpsc::UnboundedSender<Newcomer>,
+    arrivals: mpsc::UnboundedSender<Coming>,
+    /// Places that are taken.
+    places: Arc<AtomicUsize>,
     work: mpsc::UnboundedSender<Work>,
     budget: Arc<Semaphore>,
 }
 
-/// A socket whose handshake is done.
+/// Who comes to a shard.
 #[derive(Debug)]
-struct Newcomer {
-    stream: TcpStream,
+enum Coming {
+    Arrival(Arrival),
+    Newcomer(Newcomer<TcpStream>),
+}
+
+/// A socket whose handshake is accepted.
+#[derive(Debug)]
+struct Newcomer<Stream> {
+    stream: Stream,
+    /// What is left to say of the handshake.
+    answer: Bytes,
     /// What the client sent behind its handshake.
     early: Bytes,
     version: Version,
     seat: Seat,
+    place: Place,
 }
 
 /// What a shard does in order.
@@ -197,18 +228,18 @@ impl Hub {
     pub fn start(shards: usize, rules: Rules, replay: &Replay, door: &Door) -> std::io::Result<Self> {
         let interest = Arc::new(Interest::new(shards, rules.members_per_topic));
         let handles = (0..shards).map(|id| {
-            let (attach, newcomers) = mpsc::unbounded_channel();
+            let (arrivals, coming) = mpsc::unbounded_channel();
             let (work, orders) = mpsc::unbounded_channel();
             let surroundings =
                 Surroundings { interest: Arc::clone(&interest), replay: replay.clone(), door: door.clone() };
-            shard::start(id, rules, surroundings, newcomers, orders)?;
-            Ok(ShardHandle { attach, work, budget: Arc::new(Semaphore::new(SHARD_BYTES)) })
+            shard::start(id, rules, surroundings, coming, orders)?;
+            let budget = Arc::new(Semaphore::new(SHARD_BYTES));
+            Ok(ShardHandle { arrivals, places: Arc::default(), work, budget })
         });
         Ok(Self {
             shards: handles.collect::<std::io::Result<_>>()?,
             surroundings: Surroundings { interest, replay: replay.clone(), door: door.clone() },
             seated: Arc::default(),
-            next: Arc::default(),
             rules,
         })
     }
@@ -273,12 +304,22 @@ impl Hub {
         taken.ok().map(|_| Seat(Arc::clone(&self.seated)))
     }
 
+    /// Hands over a connection that was accepted, in non-blocking mode, before anything is read from it.
+    pub fn welcome(&self, stream: TcpStream, receiver: Receiver) {
+        self.send(|place| Coming::Arrival(Arrival { stream, receiver, place }));
+    }
+
     /// Hands over a socket whose handshake is done. `early` is what came behind the handshake.
     pub fn attach(&self, stream: TcpStream, early: Bytes, version: Version, seat: Seat) {
-        let turn = self.next.fetch_add(1, Ordering::Relaxed);
-        if let Some(shard) = self.shards.get(turn % self.shards.len().max(1)) {
-            // A shard that ended has drained: the socket closes with the newcomer.
-            let _ = shard.attach.send(Newcomer { stream, early, version, seat });
+        let answer = Bytes::new();
+        self.send(|place| Coming::Newcomer(Newcomer { stream, answer, early, version, seat, place }));
+    }
+
+    fn send(&self, coming: impl FnOnce(Place) -> Coming) {
+        let emptiest = self.shards.iter().min_by_key(|shard| shard.places.load(Ordering::Relaxed));
+        if let Some(shard) = emptiest {
+            // A shard that ended has drained: the socket closes with who comes.
+            let _ = shard.arrivals.send(coming(Place::take(&shard.places)));
         }
     }
 

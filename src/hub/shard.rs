@@ -14,7 +14,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_tungstenite::tungstenite::protocol::WebSocketContext;
 
 use super::connection::{Closing, Connection};
-use super::{Delivery, Newcomer, Rules, Surroundings, Work};
+use super::{Arrival, Coming, Delivery, Newcomer, Rules, Surroundings, Work};
 use super::{batch, inbound};
 use crate::channel::frame::Frame;
 use crate::channel::lane::Lane;
@@ -61,7 +61,7 @@ pub(super) fn start(
     id: usize,
     rules: Rules,
     surroundings: Surroundings,
-    newcomers: mpsc::UnboundedReceiver<Newcomer>,
+    coming: mpsc::UnboundedReceiver<Coming>,
     work: mpsc::UnboundedReceiver<Work>,
 ) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -79,7 +79,7 @@ pub(super) fn start(
             pending: Cell::default(),
             emptied: Notify::new(),
         });
-        LocalSet::new().block_on(&runtime, shard.run(newcomers, work));
+        LocalSet::new().block_on(&runtime, shard.run(coming, work));
     })?;
     Ok(())
 }
@@ -87,7 +87,7 @@ pub(super) fn start(
 impl Shard {
     async fn run(
         self: Rc<Self>,
-        mut newcomers: mpsc::UnboundedReceiver<Newcomer>,
+        mut coming: mpsc::UnboundedReceiver<Coming>,
         mut work: mpsc::UnboundedReceiver<Work>,
     ) {
         let sockets = Rc::clone(&self);
@@ -97,8 +97,13 @@ impl Shard {
             let mut swept = Instant::now();
             loop {
                 tokio::select! {
-                    newcomer = newcomers.recv() => match newcomer {
-                        Some(newcomer) => sockets.attach(newcomer),
+                    coming = coming.recv() => match coming {
+                        Some(Coming::Arrival(arrival)) => sockets.receive(arrival),
+                        Some(Coming::Newcomer(newcomer)) => {
+                            if let Some(newcomer) = newcomer.registered() {
+                                sockets.attach(newcomer);
+                            }
+                        }
                         None => return,
                     },
                     _ = tick.tick() => {
@@ -143,13 +148,21 @@ impl Shard {
         }
     }
 
-    fn attach(self: &Rc<Self>, newcomer: Newcomer) {
-        let Newcomer { stream, early, version, seat } = newcomer;
-        let Ok(stream) = tokio::net::TcpStream::from_std(stream) else { return };
-        let connection = Rc::new(Connection::new(stream, version, &self.rules, seat));
+    /// In a task of its own, which takes more memory than that of a socket and ends before it.
+    fn receive(self: &Rc<Self>, arrival: Arrival) {
+        let shard = Rc::clone(self);
+        tokio::task::spawn_local(async move {
+            if let Some(newcomer) = arrival.receive(&shard).await {
+                shard.attach(newcomer);
+            }
+        });
+    }
+
+    fn attach(self: &Rc<Self>, newcomer: Newcomer<tokio::net::TcpStream>) {
+        let Newcomer { stream, answer, early, version, seat, place } = newcomer;
+        let connection = Rc::new(Connection::new(stream, version, &self.rules, seat, place));
         let key = self.connections.borrow_mut().insert(Rc::clone(&connection));
-        connection.feed(self, &early);
-        connection.flush();
+        connection.begin(self, answer, &early);
         let shard = Rc::clone(self);
         tokio::task::spawn_local(async move {
             connection.run(&shard).await;
