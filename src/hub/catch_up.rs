@@ -72,15 +72,22 @@ impl Shard {
             if !wanted || !connection.drained(LOW).await {
                 return;
             }
-            let step = match self.replay(connection, join, &mut behind).await {
-                Ok(true) => self.go_live(connection, join, &mut behind),
-                Ok(false) => Ok(Step::On),
-                Err(fallen) => Err(fallen),
+            let step = {
+                // One channel at a time, and everybody else between two steps: what happens now must not wait for a
+                // thousand who come back.
+                let _turn = self.turn.acquire().await;
+                let step = match self.replay(connection, join, &mut behind) {
+                    Ok(true) => self.go_live(connection, join, &mut behind),
+                    Ok(false) => Ok(Step::On),
+                    Err(fallen) => Err(fallen),
+                };
+                // What was told must not wait for what comes next.
+                connection.flush();
+                tokio::task::yield_now().await;
+                step
             };
-            // What was told must not wait for what comes next.
-            connection.flush();
             match step {
-                Ok(Step::On) => tokio::task::yield_now().await,
+                Ok(Step::On) => {}
                 Ok(Step::Soon) => tokio::time::sleep(SOON).await,
                 Ok(Step::Ahead) => behind.listening.changed().await,
                 Ok(Step::Done) => return,
@@ -97,15 +104,10 @@ impl Shard {
     }
 
     /// Tells some of what is behind; `true` when nothing more is held.
-    async fn replay(
-        &self,
-        connection: &Rc<Connection>,
-        join: &Join,
-        behind: &mut Behind,
-    ) -> Result<bool, Fallen> {
+    fn replay(&self, connection: &Rc<Connection>, join: &Join, behind: &mut Behind) -> Result<bool, Fallen> {
         let part = self.surroundings.replay.part(behind.cursor, &behind.pattern)?;
         for told in &part.told {
-            let Some(frame) = told_frame(join, told) else { continue };
+            let (Some((change, ..)), Some(frame)) = (told.change(), told_frame(join, told)) else { continue };
             COUNTED.replayed.add(1);
             let full = {
                 let outbox = &mut connection.state.borrow_mut().outbox;
@@ -113,7 +115,8 @@ impl Shard {
                 outbox.bytes() > LOW
             };
             // Rows may be large.
-            if full && !connection.drained(LOW).await {
+            if full {
+                behind.cursor = change.cursor;
                 return Ok(false);
             }
         }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use slab::Slab;
 use smallvec::SmallVec;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use tokio::task::LocalSet;
 use tokio::time::MissedTickBehavior;
 use tokio_tungstenite::tungstenite::protocol::WebSocketContext;
@@ -44,6 +44,8 @@ pub(super) struct Shard {
     pub(super) members: RefCell<HashMap<TopicId, Slab<Member>>>,
     /// Of all members that ever were, the latest `after`.
     pub(super) joined: Cell<u64>,
+    /// Whose turn it is to be told what it missed.
+    pub(super) turn: Semaphore,
     /// Bytes that waited in outboxes at the last sweep.
     pending: Cell<usize>,
     /// Wakes the drain when the last socket is gone.
@@ -76,6 +78,7 @@ pub(super) fn start(
             connections: RefCell::default(),
             members: RefCell::default(),
             joined: Cell::default(),
+            turn: Semaphore::new(1),
             pending: Cell::default(),
             emptied: Notify::new(),
         });
