@@ -53,7 +53,7 @@ pub struct Settings {
     pub replication: Replication,
     /// Who may connect.
     pub auth: Auth,
-    /// What joins get that do not ask otherwise.
+    /// How channels are told.
     pub channels: Channels,
     /// The GraphQL endpoint.
     pub graphql: GraphQl,
@@ -117,11 +117,13 @@ pub enum AuthMode {
     None,
 }
 
-/// What joins get that do not ask otherwise.
+/// How channels are told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Channels {
-    /// How values become JSON.
+    /// How values become JSON for joins that do not say.
     pub profile: Profile,
+    /// Whether messages are compressed for sockets that offer it.
+    pub compression: bool,
 }
 
 /// What administrative endpoints need.
@@ -262,7 +264,7 @@ impl Settings {
             "text" => Profile::Text,
             _ => Profile::Default,
         };
-        let channels = Channels { profile };
+        let channels = Channels { profile, compression: reading.flag(&table::COMPRESSION) };
         let graphql = GraphQl::read(reading, database.as_ref());
         let admin = Admin { secret: reading.secret(&table::ADMIN_SECRET) };
         let limits = Limits {

@@ -45,6 +45,9 @@ impl<'a> Payloads<'a> {
     }
 }
 
+/// What puts envelopes and headers around a payload.
+type Around = fn(&Bytes, &[(&[u8], &[u8])]) -> (frame::Frame, frame::Frame);
+
 /// The frames of one change for one topic, for every lane that is wanted.
 #[must_use]
 pub fn frames(
@@ -56,26 +59,28 @@ pub fn frames(
     let mut frames = SmallVec::new();
     for version in Version::ALL {
         for profile in Profile::ALL {
-            let (both, typed) =
-                (Lane { version, profile, star: true }, Lane { version, profile, star: false });
-            if !wanted.has(both) && !wanted.has(typed) {
-                continue;
-            }
-            let payload = payloads.get(telling, profile);
-            let null = Reference::null();
-            let around = |event| envelope(version, &null, &null, topic, event);
-            let event = around(payloads.change.event(telling));
-            if wanted.has(both) {
-                let star = around("*");
-                let envelopes = [(&*star.prefix, &*star.suffix), (&*event.prefix, &*event.suffix)];
-                let (pair, last) = frame::around(&payload, &envelopes);
-                frames.push((LaneSet::of(both), pair));
-                if wanted.has(typed) {
-                    frames.push((LaneSet::of(typed), last));
+            for (deflate, around) in [(false, frame::around as Around), (true, frame::deflated)] {
+                let both = Lane { version, profile, star: true, deflate };
+                let typed = Lane { star: false, ..both };
+                if !wanted.has(both) && !wanted.has(typed) {
+                    continue;
                 }
-            } else {
-                let (only, _) = frame::around(&payload, &[(&event.prefix, &event.suffix)]);
-                frames.push((LaneSet::of(typed), only));
+                let payload = payloads.get(telling, profile);
+                let null = Reference::null();
+                let envelope = |event| envelope(version, &null, &null, topic, event);
+                let event = envelope(payloads.change.event(telling));
+                if wanted.has(both) {
+                    let star = envelope("*");
+                    let envelopes = [(&*star.prefix, &*star.suffix), (&*event.prefix, &*event.suffix)];
+                    let (pair, last) = around(&payload, &envelopes);
+                    frames.push((LaneSet::of(both), pair));
+                    if wanted.has(typed) {
+                        frames.push((LaneSet::of(typed), last));
+                    }
+                } else {
+                    let (only, _) = around(&payload, &[(&event.prefix, &event.suffix)]);
+                    frames.push((LaneSet::of(typed), only));
+                }
             }
         }
     }

@@ -4,8 +4,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::deflate;
+
 /// Payloads from this size on are shared between frames instead of copied into each.
 const SHARED_PAYLOAD_BYTES: usize = 16 * 1024;
+
+/// How a frame begins that is a whole text message.
+const TEXT: u8 = 0x81;
+
+/// The same, compressed (RFC 7692, section 6).
+const DEFLATED_TEXT: u8 = 0xC1;
 
 /// One or more whole WebSocket messages for one socket.
 #[derive(Clone, Debug)]
@@ -37,7 +45,7 @@ impl Frame {
 #[must_use]
 pub fn text(payload: &[u8]) -> Frame {
     let mut out = Vec::with_capacity(payload.len() + 10);
-    text_header(&mut out, payload.len());
+    header(&mut out, TEXT, payload.len());
     out.extend_from_slice(payload);
     Frame::Whole(out.into())
 }
@@ -52,7 +60,7 @@ pub fn around(payload: &Bytes, envelopes: &[(&[u8], &[u8])]) -> (Frame, Frame) {
         let mut last = 0;
         for envelope in envelopes {
             last = out.len();
-            text_header(&mut out, length(envelope));
+            header(&mut out, TEXT, length(envelope));
             out.extend_from_slice(envelope.0);
             out.extend_from_slice(payload);
             out.extend_from_slice(envelope.1);
@@ -64,7 +72,7 @@ pub fn around(payload: &Bytes, envelopes: &[(&[u8], &[u8])]) -> (Frame, Frame) {
     let mut parts: Vec<Bytes> = Vec::with_capacity(envelopes.len() * 3);
     for envelope in envelopes {
         let mut head = Vec::with_capacity(envelope.0.len() + 10);
-        text_header(&mut head, length(envelope));
+        header(&mut head, TEXT, length(envelope));
         head.extend_from_slice(envelope.0);
         parts.push(head.into());
         parts.push(payload.clone());
@@ -72,6 +80,27 @@ pub fn around(payload: &Bytes, envelopes: &[(&[u8], &[u8])]) -> (Frame, Frame) {
     }
     let last = parts.get(parts.len().saturating_sub(3)..).unwrap_or_default().into();
     (Frame::Parts(parts.into()), Frame::Parts(last))
+}
+
+/// As [`around`], for sockets that take compressed messages. Those that would not gain are as they would be there.
+#[must_use]
+pub fn deflated(payload: &Bytes, envelopes: &[(&[u8], &[u8])]) -> (Frame, Frame) {
+    let mut out = Vec::new();
+    let mut last = 0;
+    for (prefix, suffix) in envelopes {
+        last = out.len();
+        let compressed = deflate::deflated([prefix, payload, suffix], |bytes| {
+            out.reserve(bytes.len() + 10);
+            header(&mut out, DEFLATED_TEXT, bytes.len());
+            out.extend_from_slice(bytes);
+        });
+        if compressed.is_none() {
+            return around(payload, envelopes);
+        }
+    }
+    let all = Bytes::from(out);
+    let tail = all.slice(last..);
+    (Frame::Whole(all), Frame::Whole(tail))
 }
 
 /// A close frame (RFC 6455, section 5.5.1). `reason` has at most 123 bytes.
@@ -90,9 +119,9 @@ pub fn ping() -> Frame {
     Frame::Whole(Bytes::from_static(&[0x89, 0]))
 }
 
-/// The header of an unmasked, final text frame (RFC 6455, section 5.2).
-fn text_header(out: &mut Vec<u8>, length: usize) {
-    out.push(0x81);
+/// The header of an unmasked frame (RFC 6455, section 5.2).
+fn header(out: &mut Vec<u8>, first: u8, length: usize) {
+    out.push(first);
     if let Ok(short) = u8::try_from(length)
         && short < 126
     {

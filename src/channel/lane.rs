@@ -3,7 +3,7 @@
 use crate::change::value::Profile;
 use crate::channel::serializer::Version;
 
-/// A serializer, a value profile, and whether the `*` twin is wanted.
+/// A serializer, a value profile, whether the `*` twin is wanted, and whether messages are compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Lane {
     /// The socket's serializer.
@@ -12,11 +12,13 @@ pub struct Lane {
     pub profile: Profile,
     /// Whether each change is sent as `*` too.
     pub star: bool,
+    /// Whether the socket takes compressed messages (RFC 7692).
+    pub deflate: bool,
 }
 
 impl Lane {
     /// How many lanes there are.
-    pub const COUNT: usize = Version::ALL.len() * Profile::COUNT * 2;
+    pub const COUNT: usize = Version::ALL.len() * Profile::COUNT * 4;
 
     /// The place of this lane among all.
     #[must_use]
@@ -25,13 +27,14 @@ impl Lane {
             Version::V1 => 0,
             Version::V2 => 1,
         };
-        (version * Profile::COUNT + self.profile.index()) * 2 + self.star as usize
+        ((version * Profile::COUNT + self.profile.index()) * 2 + self.star as usize) * 2
+            + self.deflate as usize
     }
 }
 
 /// A set of lanes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LaneSet(u16);
+pub struct LaneSet(u32);
 
 impl LaneSet {
     /// The set of one lane.

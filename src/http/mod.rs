@@ -6,6 +6,7 @@ mod asked;
 mod console;
 mod event_stream;
 mod events;
+mod extension;
 mod graphiql;
 mod graphql;
 mod guard;

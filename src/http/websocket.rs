@@ -19,9 +19,9 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::refused::Refused;
-use super::{App, error, guard};
+use super::{App, error, extension, guard};
 use crate::channel::serializer::Version;
-use crate::hub::{Greeting, Hub, Seat};
+use crate::hub::{Agreed, Greeting, Hub, Seat};
 
 /// Where sockets are opened.
 pub(super) const PATHS: [&str; 3] = ["/socket/websocket", "/realtime/v1/websocket", "/websocket"];
@@ -38,18 +38,26 @@ struct Parameters {
 /// A handshake that is accepted.
 struct Accepted {
     version: Version,
+    /// The value of `Sec-WebSocket-Extensions`, if messages may be compressed.
+    extension: Option<&'static str>,
     seat: Seat,
     /// The value of `Sec-WebSocket-Accept`.
     key: String,
+}
+
+impl Accepted {
+    const fn agreed(&self) -> Agreed {
+        Agreed { version: self.version, deflate: self.extension.is_some() }
+    }
 }
 
 /// The answer to a whole, acceptable handshake. All else is for the router to answer.
 pub(super) fn at_once(app: &App, bytes: &[u8]) -> Option<Greeting> {
     let (head, length) = head_of(bytes)?;
     let origin = guard::decide(&app.origins, &head).ok()?;
-    let Accepted { version, seat, key } = accept(&app.hub, &head).ok()?;
-    let answer = switching(&key, origin.as_ref()).into();
-    Some(Greeting { length, answer, version, seat })
+    let accepted = accept(&app.hub, &head).ok()?;
+    let answer = switching(&accepted, origin.as_ref()).into();
+    Some(Greeting { length, answer, agreed: accepted.agreed(), seat: accepted.seat })
 }
 
 /// The head of a request that may be a handshake, with its length; `None` when it is incomplete or asks for something
@@ -78,12 +86,16 @@ fn head_of(bytes: &[u8]) -> Option<(Parts, usize)> {
 }
 
 /// What hyper would write for the response of [`upgrade`].
-fn switching(key: &str, origin: Option<&HeaderValue>) -> Vec<u8> {
+fn switching(accepted: &Accepted, origin: Option<&HeaderValue>) -> Vec<u8> {
+    let key = &accepted.key;
     let mut answer = format!(
         "HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
          sec-websocket-accept: {key}\r\nx-content-type-options: nosniff\r\n"
     )
     .into_bytes();
+    if let Some(extension) = accepted.extension {
+        answer.extend_from_slice(format!("sec-websocket-extensions: {extension}\r\n").as_bytes());
+    }
     if let Some(origin) = origin {
         answer.extend_from_slice(b"access-control-allow-origin: ");
         answer.extend_from_slice(origin.as_bytes());
@@ -103,7 +115,8 @@ fn accept(hub: &Hub, head: &Parts) -> Result<Accepted, Response> {
         .map_err(|unknown| error(StatusCode::BAD_REQUEST, "VersionUnsupported", &unknown.to_string()))?;
     let key = handshake(head)?;
     let seat = hub.seat().ok_or_else(|| Refused::TooManySockets.response())?;
-    Ok(Accepted { version, seat, key: derive_accept_key(key.as_bytes()) })
+    let extension = if hub.rules().deflate { extension::deflate(&head.headers) } else { None };
+    Ok(Accepted { version, extension, seat, key: derive_accept_key(key.as_bytes()) })
 }
 
 pub(super) async fn upgrade(State(app): State<Arc<App>>, request: Request) -> Response {
@@ -117,6 +130,7 @@ pub(super) async fn upgrade(State(app): State<Arc<App>>, request: Request) -> Re
         (header::UPGRADE, "websocket".to_owned()),
         (header::SEC_WEBSOCKET_ACCEPT, accepted.key.clone()),
     ];
+    let extension = accepted.extension.map(HeaderValue::from_static);
     let hub = app.hub.clone();
     let upgrading = hyper::upgrade::on(Request::from_parts(head, body));
     tokio::spawn(async move {
@@ -125,13 +139,15 @@ pub(super) async fn upgrade(State(app): State<Arc<App>>, request: Request) -> Re
         let Ok(parts) = Upgraded::downcast::<TokioIo<TcpStream>>(upgraded) else { return };
         attach(&hub, parts.io.into_inner(), parts.read_buf, accepted);
     });
-    (StatusCode::SWITCHING_PROTOCOLS, headers).into_response()
+    let mut response = (StatusCode::SWITCHING_PROTOCOLS, headers).into_response();
+    response.headers_mut().extend(extension.map(|value| (header::SEC_WEBSOCKET_EXTENSIONS, value)));
+    response
 }
 
 /// Gives the bare socket to the hub, with what the client sent behind its handshake.
 fn attach(hub: &Hub, stream: TcpStream, early: Bytes, accepted: Accepted) {
     match stream.into_std() {
-        Ok(stream) => hub.attach(stream, early, accepted.version, accepted.seat),
+        Ok(stream) => hub.attach(stream, early, accepted.agreed(), accepted.seat),
         Err(error) => tracing::warn!(%error, "a socket could not be handed over"),
     }
 }

@@ -15,8 +15,7 @@ use tokio::io::ReadBuf;
 use tokio::sync::watch;
 
 use super::shard::Shard;
-use super::{Newcomer, Place, Seat};
-use crate::channel::serializer::Version;
+use super::{Agreed, Newcomer, Place, Seat};
 
 /// Knows what a client wants by the first that it says.
 pub trait Reception: Send + Sync {
@@ -34,8 +33,8 @@ pub struct Greeting {
     pub length: usize,
     /// What is answered, whole.
     pub answer: Bytes,
-    /// How the client talks.
-    pub version: Version,
+    /// How both talk.
+    pub agreed: Agreed,
     /// Its place.
     pub seat: Seat,
 }
@@ -82,11 +81,11 @@ impl Arrival {
                 reception.refer(stream.into_std().ok()?);
                 None
             }
-            ControlFlow::Continue(Some(Greeting { length, answer, version, seat })) => {
+            ControlFlow::Continue(Some(Greeting { length, answer, agreed, seat })) => {
                 let mut scratch = shard.scratch.borrow_mut();
                 let seen = stream.try_read(&mut scratch).ok()?;
                 let early = Bytes::copy_from_slice(scratch.get(length..seen)?);
-                Some(Newcomer { stream, answer, early, version, seat, place })
+                Some(Newcomer { stream, answer, early, agreed, seat, place })
             }
         }
     }
@@ -95,9 +94,9 @@ impl Arrival {
 impl Newcomer<TcpStream> {
     /// The same, known to this thread's runtime.
     pub(super) fn registered(self) -> Option<Newcomer<tokio::net::TcpStream>> {
-        let Self { stream, answer, early, version, seat, place } = self;
+        let Self { stream, answer, early, agreed, seat, place } = self;
         let stream = tokio::net::TcpStream::from_std(stream).ok()?;
-        Some(Newcomer { stream, answer, early, version, seat, place })
+        Some(Newcomer { stream, answer, early, agreed, seat, place })
     }
 }
 

@@ -72,7 +72,7 @@ mod tests {
     use crate::channel::serializer::Version;
     use crate::topic::index::TopicId;
 
-    const LANE: Lane = Lane { version: Version::V2, profile: Profile::Default, star: false };
+    const LANE: Lane = Lane { version: Version::V2, profile: Profile::Default, star: false, deflate: false };
 
     fn delivery(sequence: u64, topic: u32, frame: Frame) -> Delivery {
         Delivery {

@@ -13,15 +13,14 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-use super::inbound::{Inbound, context};
+use super::inbound::{Inbound, Taken, context};
 use super::joining::Join;
 use super::outbox::{Flushed, Outbox, Pauses};
 use super::port::Port;
 use super::shard::Shard;
-use super::{Place, Rules, Seat};
+use super::{Agreed, Place, Rules, Seat};
 use crate::channel::frame::{self, Frame};
 use crate::channel::lane::Lane;
-use crate::channel::serializer::Version;
 use crate::channel::{ChannelId, Conversation, Effect};
 use crate::metrics::COUNTED;
 use crate::topic::index::TopicId;
@@ -50,9 +49,11 @@ impl Closing {
     pub(super) const RESTART: Self = Self { code: 1012, reason: "the server restarts" };
     pub(super) const SLOW: Self = Self { code: 1013, reason: "the socket reads too slowly" };
     const IDLE: Self = Self { code: 1001, reason: "nothing was heard; send a heartbeat" };
-    const PROTOCOL: Self = Self { code: 1002, reason: "not a valid WebSocket frame" };
+    pub(super) const PROTOCOL: Self = Self { code: 1002, reason: "not a valid WebSocket frame" };
     const NOT_UTF8: Self = Self { code: 1007, reason: "a text frame is not UTF-8" };
-    const TOO_BIG: Self = Self { code: 1009, reason: "the message is over limits.frame_bytes" };
+    pub(super) const NOT_DEFLATE: Self =
+        Self { code: 1007, reason: "a compressed message cannot be read (RFC 7692)" };
+    pub(super) const TOO_BIG: Self = Self { code: 1009, reason: "the message is over limits.frame_bytes" };
 
     fn count(self) {
         COUNTED.closes.count(&format!("code=\"{}\",reason=\"{}\"", self.code, self.reason));
@@ -100,6 +101,25 @@ impl State {
     pub(super) fn is_open(&self) -> bool {
         self.phase == Phase::Open
     }
+
+    /// The client closed.
+    fn left(&mut self, now: Instant) {
+        // Once: more may come behind a goodbye.
+        if self.phase == Phase::Open {
+            COUNTED.closes.count(LEFT);
+        }
+        self.phase = Phase::Draining { until: now + SWALLOW };
+    }
+
+    /// Ends the socket for what it sent.
+    fn refuse(&mut self, closing: Closing, now: Instant) {
+        self.outbox.push(&frame::close(closing.code, closing.reason));
+        // What comes behind a goodbye has been counted.
+        if self.phase == Phase::Open {
+            closing.count();
+        }
+        self.phase = Phase::Draining { until: now + SWALLOW };
+    }
 }
 
 pub(super) struct Connection {
@@ -116,14 +136,14 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(stream: TcpStream, version: Version, rules: &Rules, seat: Seat, place: Place) -> Self {
+    pub(super) fn new(stream: TcpStream, agreed: Agreed, rules: &Rules, seat: Seat, place: Place) -> Self {
         let now = Instant::now();
         let state = State {
-            conversation: Conversation::new(version, rules.profile, rules.limits, now),
+            conversation: Conversation::new(agreed.version, rules.profile, rules.limits, now),
             memberships: Vec::new(),
             outbox: Outbox::default(),
             pauses: Pauses::default(),
-            inbound: Inbound::default(),
+            inbound: Inbound::new(agreed.deflate),
             phase: Phase::Open,
             last_heard: now,
             pinged: false,
@@ -219,8 +239,9 @@ impl Connection {
         if state.phase != Phase::Open {
             return;
         }
-        let (bytes, fragmented) = state.inbound.take(bytes, shard.rules.frame_bytes);
-        if bytes.is_empty() {
+        let taken = state.inbound.take(bytes, shard.rules.frame_bytes, &mut shard.inflater.borrow_mut());
+        let Taken { bytes, fragmented, broken } = taken;
+        if bytes.is_empty() && broken.is_none() {
             return;
         }
         let mut own = state.inbound.fragments.take();
@@ -249,8 +270,7 @@ impl Connection {
                 Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => {}
                 // The client says goodbye; the context answers with the same code.
                 Ok(Message::Close(_)) => {
-                    COUNTED.closes.count(LEFT);
-                    state.phase = Phase::Draining { until: now + SWALLOW };
+                    state.left(now);
                 }
                 Err(Error::Io(_)) => break,
                 Err(error) => {
@@ -260,17 +280,16 @@ impl Connection {
                         Error::ConnectionClosed | Error::AlreadyClosed => None,
                         _ => Some(Closing::PROTOCOL),
                     };
-                    if let Some(closing) = closing {
-                        state.outbox.push(&frame::close(closing.code, closing.reason));
+                    match closing {
+                        Some(closing) => state.refuse(closing, now),
+                        None => state.left(now),
                     }
-                    // What comes behind a goodbye has been counted.
-                    if state.phase == Phase::Open {
-                        closing.map_or_else(|| COUNTED.closes.count(LEFT), Closing::count);
-                    }
-                    state.phase = Phase::Draining { until: now + SWALLOW };
                     break;
                 }
             }
+        }
+        if let Some(closing) = broken.filter(|_| state.phase == Phase::Open) {
+            state.refuse(closing, now);
         }
         let _ = context.flush(&mut port);
         if !control.is_empty() {
@@ -293,6 +312,7 @@ impl Connection {
                         version: state.conversation.version(),
                         profile: options.profile,
                         star: options.star,
+                        deflate: state.inbound.inflating.is_some(),
                     };
                     let join =
                         Join { channel, spelled, lane, since: options.since, snapshot: options.snapshot };

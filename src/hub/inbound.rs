@@ -9,6 +9,9 @@ use std::borrow::Cow;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 
 use super::Rules;
+use super::connection::Closing;
+use super::inflate::Inflating;
+use crate::channel::deflate::Inflater;
 
 /// The state of a socket that has said nothing.
 pub(super) fn context(rules: &Rules) -> WebSocketContext {
@@ -28,103 +31,173 @@ pub(super) struct Inbound {
     partial: Vec<u8>,
     /// The state of a message of which some frames were read.
     pub(super) fragments: Option<Box<WebSocketContext>>,
+    /// Of a socket that may send compressed messages.
+    pub(super) inflating: Option<Box<Inflating>>,
+}
+
+/// Whole frames.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Taken<'a> {
+    pub(super) bytes: Cow<'a, [u8]>,
+    /// Whether they end in the midst of a message.
+    pub(super) fragmented: bool,
+    /// What comes behind them, and ends the socket.
+    pub(super) broken: Option<Closing>,
 }
 
 impl Inbound {
-    /// Adds `bytes`, and takes the frames that are whole now, with whether they end in the midst of a message. A frame that cannot be valid, or is longer than `bound`,
-    /// counts as whole from its header on, so that it is refused at once.
-    pub(super) fn take<'a>(&mut self, bytes: &'a [u8], bound: usize) -> (Cow<'a, [u8]>, bool) {
+    /// Of a socket that may compress its messages if it `deflates`.
+    pub(super) fn new(deflates: bool) -> Self {
+        Self { inflating: deflates.then(Box::default), ..Self::default() }
+    }
+
+    /// Adds `bytes`, and takes the frames that are whole now, none of them compressed any more. A frame that cannot be
+    /// valid, or is longer than `bound`, counts as whole from its header on, so that it is refused at once.
+    pub(super) fn take<'a>(&mut self, bytes: &'a [u8], bound: usize, inflater: &mut Inflater) -> Taken<'a> {
         let mut input = Cow::Borrowed(bytes);
         if !self.partial.is_empty() {
             let mut joined = std::mem::take(&mut self.partial);
             joined.extend_from_slice(bytes);
             input = Cow::Owned(joined);
         }
-        let (end, fragmented) = whole(&input, bound, self.fragments.is_some());
+        let open = self.fragments.is_some();
+        let (end, fragmented) = whole(&input, bound, open, self.inflating.is_some());
         if end == 0 {
             self.partial = input.into_owned();
-            return (Cow::Borrowed(&[]), fragmented);
+            return Taken { bytes: Cow::Borrowed(&[]), fragmented: open, broken: None };
         }
         self.partial = input.get(end..).unwrap_or_default().to_vec();
         match &mut input {
             Cow::Borrowed(bytes) => *bytes = bytes.get(..end).unwrap_or_default(),
             Cow::Owned(bytes) => bytes.truncate(end),
         }
-        (input, fragmented)
+        match &mut self.inflating {
+            Some(inflating) => inflating.plain(input, open, bound, inflater),
+            None => Taken { bytes: input, fragmented, broken: None },
+        }
+    }
+}
+
+/// The beginning of a frame.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Header {
+    /// Final, reserved bits, opcode.
+    pub(super) first: u8,
+    masked: bool,
+    /// The length as the second byte has it.
+    short: u8,
+    /// The length of the header itself, mask included.
+    pub(super) length: usize,
+    /// The length of what follows it.
+    pub(super) payload: u64,
+}
+
+impl Header {
+    /// The header at the start of `input`, if it is whole.
+    pub(super) fn read(input: &[u8]) -> Option<Self> {
+        let [first, second, rest @ ..] = input else { return None };
+        let short = second & 0x7F;
+        let (extended, payload) = match short {
+            126 => (2, u64::from(u16::from_be_bytes(*rest.first_chunk()?))),
+            127 => (8, u64::from_be_bytes(*rest.first_chunk()?)),
+            length => (0, u64::from(length)),
+        };
+        Some(Self { first: *first, masked: second & 0x80 != 0, short, length: 2 + extended + 4, payload })
+    }
+
+    pub(super) const fn opcode(self) -> u8 {
+        self.first & 15
+    }
+
+    pub(super) const fn is_control(self) -> bool {
+        self.first & 8 != 0
+    }
+
+    /// Whether its message ends with it.
+    pub(super) const fn is_last(self) -> bool {
+        self.first & 0x80 != 0
+    }
+
+    /// Whether a message begins with it that is compressed (RFC 7692, section 6).
+    pub(super) const fn is_compressed(self) -> bool {
+        self.first & 0x40 != 0
+    }
+
+    /// Whether a client may send it, one that may compress if it `deflates`.
+    pub(super) fn is_valid(self, deflates: bool) -> bool {
+        let reserved = if deflates && matches!(self.opcode(), 1 | 2) { 0x30 } else { 0x70 };
+        self.masked
+            && self.first & reserved == 0
+            && matches!(self.opcode(), 0..=2 | 8..=10)
+            && !(self.is_control() && (self.short > 125 || !self.is_last()))
     }
 }
 
 /// The length in bytes of the whole frames at the start of `input`, and whether they end in the midst of a message; `open`
 /// tells whether they begin in one.
-fn whole(input: &[u8], bound: usize, mut open: bool) -> (usize, bool) {
+fn whole(input: &[u8], bound: usize, mut open: bool, deflates: bool) -> (usize, bool) {
     let mut end = 0;
-    while let Some([first, second, rest @ ..]) = input.get(end..) {
-        let (opcode, last, masked, short) =
-            (first & 15, first & 0x80 != 0, second & 0x80 != 0, second & 0x7F);
-        let (extended, length) = match short {
-            126 => match rest.first_chunk() {
-                Some(length) => (2, u64::from(u16::from_be_bytes(*length))),
-                None => break,
-            },
-            127 => match rest.first_chunk() {
-                Some(length) => (8, u64::from_be_bytes(*length)),
-                None => break,
-            },
-            length => (0, u64::from(length)),
-        };
-        let control = opcode & 8 != 0;
-        let valid = masked
-            && first & 0x70 == 0
-            && matches!(opcode, 0..=2 | 8..=10)
-            && !(control && (short > 125 || !last));
-        let Some(length) = usize::try_from(length).ok().filter(|length| valid && *length <= bound) else {
+    while let Some(header) = input.get(end..).and_then(Header::read) {
+        let length = usize::try_from(header.payload).ok();
+        let Some(length) = length.filter(|length| header.is_valid(deflates) && *length <= bound) else {
             return (input.len(), open);
         };
-        let next = end + 2 + extended + 4 + length;
+        let next = end + header.length + length;
         if next > input.len() {
             break;
         }
         end = next;
-        if !control {
-            open = !last;
+        if !header.is_control() {
+            open = !header.is_last();
         }
     }
     (end, open)
+}
+
+/// A frame as a client sends it, masked with zeros.
+#[cfg(test)]
+pub(super) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![first];
+    let length = payload.len();
+    match length {
+        0..126 => bytes.push(0x80 | u8::try_from(length).unwrap()),
+        126..65536 => {
+            bytes.push(0x80 | 0x7E);
+            bytes.extend(u16::try_from(length).unwrap().to_be_bytes());
+        }
+        _ => {
+            bytes.push(0x80 | 127);
+            bytes.extend((length as u64).to_be_bytes());
+        }
+    }
+    bytes.extend([0; 4]);
+    bytes.extend(payload);
+    bytes
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn frame(first: u8, length: usize) -> Vec<u8> {
-        let mut bytes = vec![first];
-        match length {
-            0..126 => bytes.push(0x80 | u8::try_from(length).unwrap()),
-            126..65536 => {
-                bytes.push(0x80 | 0x7E);
-                bytes.extend(u16::try_from(length).unwrap().to_be_bytes());
-            }
-            _ => {
-                bytes.push(0x80 | 127);
-                bytes.extend((length as u64).to_be_bytes());
-            }
-        }
-        bytes.extend([0; 4]);
-        bytes.resize(bytes.len() + length, b'x');
-        bytes
+    fn take<'a>(inbound: &mut Inbound, bytes: &'a [u8], bound: usize) -> Taken<'a> {
+        inbound.take(bytes, bound, &mut Inflater::default())
+    }
+
+    const fn taken(bytes: Cow<'_, [u8]>) -> Taken<'_> {
+        Taken { bytes, fragmented: false, broken: None }
     }
 
     #[test]
     fn frames_of_every_length_are_taken_when_they_are_whole_and_not_before() {
         for length in [0, 1, 125, 126, 65_535, 65_536] {
-            let (frame, next) = (frame(0x81, length), frame(0x81, 3));
+            let (frame, next) = (frame(0x81, &vec![b'x'; length]), frame(0x81, b"xxx"));
             let mut inbound = Inbound::default();
             for byte in &frame[..frame.len() - 1] {
-                assert!(inbound.take(&[*byte], 100_000).0.is_empty());
+                assert!(take(&mut inbound, &[*byte], 100_000).bytes.is_empty());
             }
             let rest = [&frame[frame.len() - 1..], &next[..2]].concat();
-            assert_eq!(inbound.take(&rest, 100_000), (Cow::Owned(frame), false));
-            assert_eq!(inbound.take(&next[2..], 100_000), (Cow::Owned(next.clone()), false));
+            assert_eq!(take(&mut inbound, &rest, 100_000), taken(Cow::Owned(frame)));
+            assert_eq!(take(&mut inbound, &next[2..], 100_000), taken(Cow::Owned(next.clone())));
             assert!(inbound.partial.is_empty());
         }
     }
@@ -137,17 +210,17 @@ mod tests {
         let long_ping = [0x89, 0x80 | 0x7E, 1, 0];
         let over_the_bound = [0x81, 0x80 | 127, 0, 0, 0, 0, 0, 1, 0, 0];
         for bytes in [&unmasked[..], &reserved, &opcode, &long_ping, &over_the_bound] {
-            assert_eq!(Inbound::default().take(bytes, 1000), (Cow::Borrowed(bytes), false));
+            assert_eq!(take(&mut Inbound::default(), bytes, 1000), taken(Cow::Borrowed(bytes)));
         }
-        assert!(Inbound::default().take(&over_the_bound, 100_000).0.is_empty());
+        assert!(take(&mut Inbound::default(), &over_the_bound, 100_000).bytes.is_empty());
     }
 
     #[test]
     fn a_message_is_open_from_its_first_frame_to_its_last() {
-        let (begin, ping, end) = (frame(0x01, 2), frame(0x89, 0), frame(0x80, 2));
-        assert_eq!(whole(&[&begin[..], &ping].concat(), 10, false), (begin.len() + ping.len(), true));
-        assert_eq!(whole(&[&ping[..], &end].concat(), 10, true), (ping.len() + end.len(), false));
+        let (begin, ping, end) = (frame(0x01, b"xx"), frame(0x89, b""), frame(0x80, b"xx"));
+        assert_eq!(whole(&[&begin[..], &ping].concat(), 10, false, false), (begin.len() + ping.len(), true));
+        assert_eq!(whole(&[&ping[..], &end].concat(), 10, true, false), (ping.len() + end.len(), false));
         let all = [&begin[..], &end, &begin[..3]].concat();
-        assert_eq!(whole(&all, 10, false), (begin.len() + end.len(), false));
+        assert_eq!(whole(&all, 10, false, false), (begin.len() + end.len(), false));
     }
 }

@@ -10,6 +10,7 @@ mod batch;
 mod catch_up;
 mod connection;
 mod inbound;
+mod inflate;
 mod interest;
 mod joining;
 mod outbox;
@@ -53,6 +54,8 @@ pub struct Rules {
     pub profile: Profile,
     /// The largest message a client may send.
     pub frame_bytes: usize,
+    /// Whether messages are compressed for who offers it.
+    pub deflate: bool,
     /// Sockets at a time.
     pub sockets: usize,
     /// Members of one topic.
@@ -182,6 +185,15 @@ struct ShardHandle {
     budget: Arc<Semaphore>,
 }
 
+/// What a handshake agreed upon.
+#[derive(Clone, Copy, Debug)]
+pub struct Agreed {
+    /// The serializer.
+    pub version: Version,
+    /// Whether messages may be compressed, both ways, none depending on another (RFC 7692).
+    pub deflate: bool,
+}
+
 /// Who comes to a shard.
 #[derive(Debug)]
 enum Coming {
@@ -197,7 +209,7 @@ struct Newcomer<Stream> {
     answer: Bytes,
     /// What the client sent behind its handshake.
     early: Bytes,
-    version: Version,
+    agreed: Agreed,
     seat: Seat,
     place: Place,
 }
@@ -310,9 +322,9 @@ impl Hub {
     }
 
     /// Hands over a socket whose handshake is done. `early` is what came behind the handshake.
-    pub fn attach(&self, stream: TcpStream, early: Bytes, version: Version, seat: Seat) {
+    pub fn attach(&self, stream: TcpStream, early: Bytes, agreed: Agreed, seat: Seat) {
         let answer = Bytes::new();
-        self.send(|place| Coming::Newcomer(Newcomer { stream, answer, early, version, seat, place }));
+        self.send(|place| Coming::Newcomer(Newcomer { stream, answer, early, agreed, seat, place }));
     }
 
     fn send(&self, coming: impl FnOnce(Place) -> Coming) {

@@ -16,6 +16,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketContext;
 use super::connection::{Closing, Connection};
 use super::{Arrival, Coming, Delivery, Newcomer, Rules, Surroundings, Work};
 use super::{batch, inbound};
+use crate::channel::deflate::Inflater;
 use crate::channel::frame::Frame;
 use crate::channel::lane::Lane;
 use crate::lsn::{Cursor, Epoch};
@@ -37,6 +38,8 @@ pub(super) struct Shard {
     pub(super) scratch: RefCell<Box<[u8]>>,
     /// Reads messages that are whole, of every socket.
     pub(super) context: RefCell<WebSocketContext>,
+    /// Reads compressed messages that are whole, of every socket.
+    pub(super) inflater: RefCell<Inflater>,
     pub(super) surroundings: Surroundings,
     /// Up to where everything is in the outboxes of the members.
     pub(super) reached: Cell<Option<(Cursor, Epoch)>>,
@@ -73,6 +76,7 @@ pub(super) fn start(
             rules,
             scratch: RefCell::new(vec![0; SCRATCH_BYTES].into()),
             context: RefCell::new(inbound::context(&rules)),
+            inflater: RefCell::default(),
             surroundings,
             reached: Cell::new(None),
             connections: RefCell::default(),
@@ -162,8 +166,8 @@ impl Shard {
     }
 
     fn attach(self: &Rc<Self>, newcomer: Newcomer<tokio::net::TcpStream>) {
-        let Newcomer { stream, answer, early, version, seat, place } = newcomer;
-        let connection = Rc::new(Connection::new(stream, version, &self.rules, seat, place));
+        let Newcomer { stream, answer, early, agreed, seat, place } = newcomer;
+        let connection = Rc::new(Connection::new(stream, agreed, &self.rules, seat, place));
         let key = self.connections.borrow_mut().insert(Rc::clone(&connection));
         connection.begin(self, answer, &early);
         let shard = Rc::clone(self);

@@ -207,7 +207,8 @@ impl Shard {
     ) -> Result<(), Broken> {
         let null = Reference::null();
         let around = envelope(join.lane.version, &null, &null, &join.spelled, event);
-        let (frame, _) = frame::around(payload, &[(&around.prefix, &around.suffix)]);
+        let write = if join.lane.deflate { frame::deflated } else { frame::around };
+        let (frame, _) = write(payload, &[(&around.prefix, &around.suffix)]);
         self.put(connection, join, &frame).await
     }
 

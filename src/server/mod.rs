@@ -249,6 +249,7 @@ fn rules(settings: &Settings) -> Rules {
         },
         profile: settings.channels.profile,
         frame_bytes: limits.frame_bytes,
+        deflate: settings.channels.compression,
         sockets: limits.sockets,
         members_per_topic: limits.members_per_topic,
         idle: limits.idle,

@@ -112,6 +112,7 @@ pub(super) const ORIGINS: Setting = unset("auth.origins", Rule::Origins);
 pub(super) const HOSTS: Setting = unset("auth.hosts", Rule::Hosts);
 pub(super) const PROFILE: Setting =
     text("channels.profile", Rule::OneOf(&["default", "exact", "text"]), "default");
+pub(super) const COMPRESSION: Setting = text("channels.compression", Rule::Flag, "false");
 pub(super) const ADMIN_SECRET: Setting = unset("admin.secret", Rule::Secret { min: 16 });
 pub(super) const GRAPHQL: Setting = text("graphql.enabled", Rule::Flag, "true");
 pub(super) const GRAPHQL_URL: Setting = unset("graphql.url", Rule::DatabaseUrl);
@@ -156,7 +157,7 @@ pub(super) const LOG_FILTER: Setting = text("log.filter", Rule::Directives, "inf
 pub(super) const DRAIN: Setting = number("shutdown.drain_seconds", "10", 0, 600, "seconds");
 
 /// Every setting, in the order of the documentation.
-pub(super) const TABLE: [Setting; 55] = [
+pub(super) const TABLE: [Setting; 56] = [
     DATABASE_URL,
     SSLMODE,
     SSLROOTCERT,
@@ -174,6 +175,7 @@ pub(super) const TABLE: [Setting; 55] = [
     ORIGINS,
     HOSTS,
     PROFILE,
+    COMPRESSION,
     GRAPHQL,
     GRAPHQL_URL,
     GRAPHQL_ROLE,

@@ -183,6 +183,7 @@ impl Endpoint {
             limits: walcast::channel::Limits { channels: 1, joins_per_second: 1 },
             profile: Profile::Default,
             frame_bytes: 1024,
+            deflate: false,
             sockets: 1,
             members_per_topic: 1,
             idle: PATIENCE,

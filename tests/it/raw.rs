@@ -35,14 +35,23 @@ impl Raw {
         Self::over(socket.connect(walcast.address()).await.unwrap()).await
     }
 
-    async fn over(mut stream: TcpStream) -> Self {
-        stream.write_all(handshake("localhost", "").as_bytes()).await.unwrap();
+    async fn over(stream: TcpStream) -> Self {
+        Self::shaking(stream, &handshake("localhost", "")).await.0
+    }
+
+    /// Connects with a handshake of its own; returns the head of the answer too.
+    pub async fn with(walcast: &Walcast, handshake: &str) -> (Self, String) {
+        Self::shaking(TcpStream::connect(walcast.address()).await.unwrap(), handshake).await
+    }
+
+    async fn shaking(mut stream: TcpStream, handshake: &str) -> (Self, String) {
+        stream.write_all(handshake.as_bytes()).await.unwrap();
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             head.push(stream.read_u8().await.unwrap());
         }
         assert!(head.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&head));
-        Self { stream }
+        (Self { stream }, String::from_utf8(head).unwrap())
     }
 
     /// Sends one masked frame.
