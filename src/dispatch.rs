@@ -298,7 +298,7 @@ impl Dispatcher {
             let sequence = table.route(change, &mut self.hits);
             let mut payloads = Payloads::new(change, &transaction.commit_timestamp);
             for hit in &self.hits {
-                let Some((topic, lanes)) = table.members(hit.topic) else { continue };
+                let Some((topic, lanes, wait)) = table.members(hit.topic) else { continue };
                 let wanted = lanes.iter().fold(LaneSet::default(), |all, lanes| all.or(*lanes));
                 let frames = frames(&mut payloads, topic, hit.telling, wanted);
                 for (deliveries, lanes) in by_shard.iter_mut().zip(lanes) {
@@ -307,6 +307,7 @@ impl Dispatcher {
                             topic: hit.topic,
                             sequence,
                             changes: 1,
+                            wait,
                             frames: frames.clone(),
                         });
                     }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::access::OriginRule;
 use crate::access::origin::List;
 use crate::change::value::Profile;
+use crate::channel::coalesce::Coalescing;
 use crate::history::Bounds;
 use crate::postgres::setup::OnSlotLost;
 
@@ -124,6 +125,8 @@ pub struct Channels {
     pub profile: Profile,
     /// Whether messages are compressed for sockets that offer it.
     pub compression: bool,
+    /// Which topics' changes wait for more of them.
+    pub coalescing: Coalescing,
 }
 
 /// What administrative endpoints need.
@@ -264,7 +267,12 @@ impl Settings {
             "text" => Profile::Text,
             _ => Profile::Default,
         };
-        let channels = Channels { profile, compression: reading.flag(&table::COMPRESSION) };
+        let coalescing = Coalescing::parse(&reading.list(&table::COALESCING)).unwrap_or_else(|error| {
+            reading.refuse(&table::COALESCING, error.to_string());
+            Coalescing::default()
+        });
+        let compression = reading.flag(&table::COMPRESSION);
+        let channels = Channels { profile, compression, coalescing };
         let graphql = GraphQl::read(reading, database.as_ref());
         let admin = Admin { secret: reading.secret(&table::ADMIN_SECRET) };
         let limits = Limits {

@@ -3,6 +3,7 @@
 //! The caller owns the socket, asks the gate whether a topic may be joined, and registers members; this
 //! room decides what is said, in which order.
 
+pub mod coalesce;
 pub mod deflate;
 pub mod encoding;
 pub mod frame;

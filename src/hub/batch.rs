@@ -61,11 +61,13 @@ fn join(first: &Delivery, row: &[Delivery]) -> Delivery {
         (*lanes, Frame::Whole(all.into()))
     });
     let changes = row.iter().map(|delivery| delivery.changes).sum();
-    Delivery { topic: first.topic, sequence: last.sequence, changes, frames: frames.collect() }
+    Delivery { sequence: last.sequence, changes, frames: frames.collect(), ..*first }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::change::value::Profile;
     use crate::channel::lane::Lane;
@@ -79,6 +81,7 @@ mod tests {
             topic: TopicId(topic),
             sequence,
             changes: 1,
+            wait: Duration::ZERO,
             frames: [(LaneSet::of(LANE), frame)].into_iter().collect(),
         }
     }

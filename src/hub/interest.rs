@@ -3,10 +3,12 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use slab::Slab;
 use tokio::sync::{oneshot, watch};
 
+use crate::channel::coalesce::Coalescing;
 use crate::channel::lane::{Lane, LaneSet};
 use crate::lsn::{Cursor, Epoch, Lsn};
 use crate::topic::index::{Hit, Index, Pattern, TopicId};
@@ -30,6 +32,7 @@ pub struct Table {
     topics: Slab<Entry>,
     spelled: HashMap<Arc<str>, Vec<TopicId>>,
     extent: Extent,
+    coalescing: Coalescing,
     /// Counts the changes routed so far.
     sequence: u64,
     position: Cursor,
@@ -53,6 +56,8 @@ pub struct Extent {
 struct Entry {
     spelled: Arc<str>,
     pattern: Pattern,
+    /// How long its changes may wait for more.
+    wait: Duration,
     /// Members of all shards, and listeners.
     members: usize,
     /// Told the number of each change that matches, once somebody has listened.
@@ -84,8 +89,9 @@ pub(super) struct TopicFull {
 }
 
 impl Interest {
-    pub(super) fn new(shards: usize, members_per_topic: usize) -> Self {
-        Self { table: Mutex::default(), shards, members_per_topic }
+    pub(super) fn new(shards: usize, members_per_topic: usize, coalescing: Coalescing) -> Self {
+        let table = Mutex::new(Table { coalescing, ..Table::default() });
+        Self { table, shards, members_per_topic }
     }
 
     /// Takes the lock. No holder can leave the table half changed, so that poison is ignored.
@@ -181,6 +187,7 @@ impl Table {
         let slot = self.topics.insert(Entry {
             spelled: Arc::clone(spelled),
             pattern: pattern.clone(),
+            wait: self.coalescing.wait(spelled),
             members: 0,
             listened: None,
             counts: vec![[0; Lane::COUNT]; shards].into(),
@@ -271,10 +278,10 @@ impl Table {
         }
     }
 
-    /// The name of a topic, and the lanes with members by shard.
+    /// The name of a topic, the lanes with members by shard, and how long its changes may wait.
     #[must_use]
-    pub fn members(&self, topic: TopicId) -> Option<(&str, &[LaneSet])> {
-        self.topics.get(topic.0 as usize).map(|entry| (&*entry.spelled, &*entry.lanes))
+    pub fn members(&self, topic: TopicId) -> Option<(&str, &[LaneSet], Duration)> {
+        self.topics.get(topic.0 as usize).map(|entry| (&*entry.spelled, &*entry.lanes, entry.wait))
     }
 
     /// How many there are.

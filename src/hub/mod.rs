@@ -8,6 +8,7 @@
 mod arrival;
 mod batch;
 mod catch_up;
+mod coalesce;
 mod connection;
 mod inbound;
 mod inflate;
@@ -30,6 +31,7 @@ use smallvec::SmallVec;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::change::value::Profile;
+use crate::channel::coalesce::Coalescing;
 use crate::channel::frame::Frame;
 use crate::channel::lane::LaneSet;
 use crate::channel::serializer::Version;
@@ -117,6 +119,8 @@ pub struct Delivery {
     pub sequence: u64,
     /// How many changes its frames tell.
     pub changes: u32,
+    /// How long it may wait for more.
+    pub wait: Duration,
     /// Each frame with the lanes that get it.
     pub frames: SmallVec<[(LaneSet, Frame); 2]>,
 }
@@ -222,8 +226,10 @@ enum Work {
         /// When their transaction was committed, by the database's clock.
         committed: Option<Timestamp>,
         /// Given back when all is in outboxes.
-        _budget: OwnedSemaphorePermit,
+        budget: OwnedSemaphorePermit,
     },
+    /// The dispatcher waits for room: nothing may wait for more any longer.
+    Hurry,
     /// Everything up to this position has been handed over.
     Reached(Cursor, Epoch),
     /// Tell every joined channel that changes may have been missed.
@@ -233,12 +239,18 @@ enum Work {
 }
 
 impl Hub {
-    /// Starts `shards` threads.
+    /// Starts `shards` threads. Changes wait as `coalescing` says.
     ///
     /// # Errors
     /// When a thread or its runtime cannot be started.
-    pub fn start(shards: usize, rules: Rules, replay: &Replay, door: &Door) -> std::io::Result<Self> {
-        let interest = Arc::new(Interest::new(shards, rules.members_per_topic));
+    pub fn start(
+        shards: usize,
+        rules: Rules,
+        coalescing: &Coalescing,
+        replay: &Replay,
+        door: &Door,
+    ) -> std::io::Result<Self> {
+        let interest = Arc::new(Interest::new(shards, rules.members_per_topic, coalescing.clone()));
         let handles = (0..shards).map(|id| {
             let (arrivals, coming) = mpsc::unbounded_channel();
             let (work, orders) = mpsc::unbounded_channel();
@@ -349,8 +361,11 @@ impl Hub {
             let bytes: usize =
                 deliveries.iter().flat_map(|delivery| &delivery.frames).map(|(_, frame)| frame.len()).sum();
             let permits = u32::try_from(bytes.clamp(1, SHARD_BYTES)).unwrap_or(1);
+            if shard.budget.available_permits() < permits as usize {
+                let _ = shard.work.send(Work::Hurry);
+            }
             let Ok(budget) = Arc::clone(&shard.budget).acquire_many_owned(permits).await else { continue };
-            let _ = shard.work.send(Work::Deliver { deliveries, committed, _budget: budget });
+            let _ = shard.work.send(Work::Deliver { deliveries, committed, budget });
         }
     }
 

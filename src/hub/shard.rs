@@ -13,6 +13,7 @@ use tokio::task::LocalSet;
 use tokio::time::MissedTickBehavior;
 use tokio_tungstenite::tungstenite::protocol::WebSocketContext;
 
+use super::coalesce::{Batch, Waiting};
 use super::connection::{Closing, Connection};
 use super::{Arrival, Coming, Delivery, Newcomer, Rules, Surroundings, Work};
 use super::{batch, inbound};
@@ -123,17 +124,26 @@ impl Shard {
             }
         });
         let mut next = None;
-        while let Some(order) = match next.take() {
-            Some(order) => Some(order),
-            None => work.recv().await,
-        } {
+        let mut waiting = Waiting::default();
+        loop {
+            let order = match next.take() {
+                Some(order) => order,
+                None => match waiting.before_due(work.recv()).await {
+                    Some(Some(order)) => order,
+                    Some(None) => return,
+                    None => {
+                        self.release(&mut waiting).await;
+                        continue;
+                    }
+                },
+            };
             match order {
-                Work::Deliver { mut deliveries, committed, _budget: mut budget } => {
+                Work::Deliver { mut deliveries, committed, mut budget } => {
                     let mut commits = SmallVec::from_buf([committed]);
                     // What has queued up meanwhile goes with it: a shard that is behind needs fewer writes, not more.
                     while let Ok(order) = work.try_recv() {
                         match order {
-                            Work::Deliver { deliveries: more, committed, _budget: further } => {
+                            Work::Deliver { deliveries: more, committed, budget: further } => {
                                 deliveries.extend(more);
                                 commits.push(committed);
                                 budget.merge(further);
@@ -144,13 +154,19 @@ impl Shard {
                             }
                         }
                     }
-                    self.deliver(deliveries).await;
-                    count_latency(commits);
-                    drop(budget);
+                    self.tell_or_hold(&mut waiting, Batch { deliveries, commits, budget: Some(budget) })
+                        .await;
                 }
-                Work::Reached(position, epoch) => self.reached.set(Some((position, epoch))),
-                Work::Interrupt => self.interrupt(),
-                Work::Drain { within, done } => self.drain(within, done).await,
+                Work::Hurry => self.release(&mut waiting).await,
+                Work::Reached(position, epoch) => self.reach(&mut waiting, position, epoch),
+                Work::Interrupt => {
+                    self.release(&mut waiting).await;
+                    self.interrupt();
+                }
+                Work::Drain { within, done } => {
+                    self.release(&mut waiting).await;
+                    self.drain(within, done).await;
+                }
             }
         }
     }
@@ -199,7 +215,7 @@ impl Shard {
     }
 
     /// Puts frames into outboxes, in order, and writes what sockets take. Pauses for full outboxes.
-    async fn deliver(&self, deliveries: Vec<Delivery>) {
+    pub(super) async fn deliver(&self, deliveries: Vec<Delivery>) {
         let deliveries = batch::together(deliveries, self.rules.outbox_bytes, self.joined.get());
         // A frame with others behind it waits for them, so that each socket is written to once.
         let mut listed: Vec<Rc<Connection>> = Vec::new();
@@ -351,7 +367,7 @@ fn flush(listed: &mut Vec<Rc<Connection>>) {
 }
 
 /// What transactions took from their commit, where the clocks of the two servers agree; one that lies ahead took nothing.
-fn count_latency(commits: SmallVec<[Option<Timestamp>; 1]>) {
+pub(super) fn count_latency(commits: SmallVec<[Option<Timestamp>; 1]>) {
     let now = Timestamp::now();
     for committed in commits.into_iter().flatten() {
         COUNTED.latency.observe(now.duration_since(committed).try_into().unwrap_or_default());

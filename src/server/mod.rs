@@ -224,7 +224,8 @@ fn hub(settings: &Settings, gate: Gate, snapshots: Snapshots) -> std::io::Result
     let (wish, wanted) = mpsc::channel(QUESTIONS);
     tokio::spawn(snapshots.run(wanted));
     let door = Door { known: Arc::new(move |topic| known.known(topic)), questions: ask, snapshots: wish };
-    Hub::start(shards, rules(settings), &Replay::new(settings.window), &door)
+    let coalescing = &settings.channels.coalescing;
+    Hub::start(shards, rules(settings), coalescing, &Replay::new(settings.window), &door)
 }
 
 /// What is read, by the settings.

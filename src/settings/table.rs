@@ -6,6 +6,7 @@
 use std::fmt;
 
 use super::Mode;
+use crate::channel::coalesce::MOST_MS;
 use crate::postgres::tls::SslMode;
 
 /// One setting.
@@ -44,6 +45,8 @@ pub(super) enum Rule {
     Renamings,
     /// What SQL calls something.
     Objects,
+    /// Topics, and how long their changes may wait.
+    Coalescing,
     /// Rows of a table under a name of their own.
     Subscriptions,
     DatabaseUrl,
@@ -113,6 +116,7 @@ pub(super) const HOSTS: Setting = unset("auth.hosts", Rule::Hosts);
 pub(super) const PROFILE: Setting =
     text("channels.profile", Rule::OneOf(&["default", "exact", "text"]), "default");
 pub(super) const COMPRESSION: Setting = text("channels.compression", Rule::Flag, "false");
+pub(super) const COALESCING: Setting = unset("channels.coalesce", Rule::Coalescing);
 pub(super) const ADMIN_SECRET: Setting = unset("admin.secret", Rule::Secret { min: 16 });
 pub(super) const GRAPHQL: Setting = text("graphql.enabled", Rule::Flag, "true");
 pub(super) const GRAPHQL_URL: Setting = unset("graphql.url", Rule::DatabaseUrl);
@@ -157,7 +161,7 @@ pub(super) const LOG_FILTER: Setting = text("log.filter", Rule::Directives, "inf
 pub(super) const DRAIN: Setting = number("shutdown.drain_seconds", "10", 0, 600, "seconds");
 
 /// Every setting, in the order of the documentation.
-pub(super) const TABLE: [Setting; 56] = [
+pub(super) const TABLE: [Setting; 57] = [
     DATABASE_URL,
     SSLMODE,
     SSLROOTCERT,
@@ -176,6 +180,7 @@ pub(super) const TABLE: [Setting; 56] = [
     HOSTS,
     PROFILE,
     COMPRESSION,
+    COALESCING,
     GRAPHQL,
     GRAPHQL_URL,
     GRAPHQL_ROLE,
@@ -268,6 +273,10 @@ impl fmt::Display for Rule {
             Self::Subscriptions => {
                 f.write_str("a list such as newMessage = public.messages on insert (room_id)")
             }
+            Self::Coalescing => write!(
+                f,
+                "a list such as realtime:public:prices*=50: topics, and 1 to {MOST_MS} milliseconds",
+            ),
             Self::Directives => f.write_str(
                 "a level (error, warn, info, debug, trace) or directives such as walcast=debug,info",
             ),

@@ -304,6 +304,18 @@ fn graphql_has_bounds_by_default_and_shows_itself() {
 }
 
 #[test]
+fn topics_that_coalesce_are_checked_as_a_list() {
+    let toml = "[channels]\ncoalesce = ['realtime:public:a,b*=50', 'realtime:public:c:id=eq.1=7']";
+    let coalescing = serve(toml, &[("DATABASE_URL", URL)]).unwrap().channels.coalescing;
+    assert_eq!(coalescing.wait("realtime:public:a,b"), Duration::from_millis(50));
+    let env = with_env(&[("WALCAST__CHANNELS__COALESCE", "realtime:public:c=9, realtime:*=1")]).unwrap();
+    assert_eq!(env.channels.coalescing.wait("realtime:public"), Duration::from_millis(1));
+    let error = with_env(&[("WALCAST__CHANNELS__COALESCE", "realtime:public:c")]).unwrap_err().to_string();
+    assert!(error.contains("found the entry \"realtime:public:c\""), "{error}");
+    assert!(error.contains("1 to 10000 milliseconds"), "{error}");
+}
+
+#[test]
 fn graphql_takes_lists_of_schemas_names_and_what_to_leave_out() {
     let toml = "[graphql]\nrole = 'web anon'\nschemas = ['api', 'a, b']\ndocuments = '/srv/documents.json'\n\
                 documents_only = true\nnames = ['api.a=b=Lot', 'api.users.name = fullName', 'api.best()=topBid']\n\
@@ -420,7 +432,7 @@ fn the_documentation_shows_the_tables_defaults_and_ranges() {
 fn the_documentations_files_load() {
     let examples: Vec<&str> =
         DOCS.split("```toml\n").skip(1).filter_map(|text| text.split("```").next()).collect();
-    assert_eq!(examples.len(), 4);
+    assert_eq!(examples.len(), 5);
     for example in examples {
         let toml = example.replace("/run/secrets/database_url", "/run/url");
         let env: &[_] = if toml.contains("url_file") { &[] } else { &[("DATABASE_URL", URL)] };

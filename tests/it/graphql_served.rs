@@ -13,6 +13,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 use walcast::access::{AdminRule, OriginRule};
 use walcast::change::value::Profile;
+use walcast::channel::coalesce::Coalescing;
 use walcast::dispatch::Progress;
 use walcast::feeds::Feeds;
 use walcast::graphql::catalog::Volatility;
@@ -192,7 +193,7 @@ impl Endpoint {
             stall: PATIENCE,
         };
         let app = App {
-            hub: Hub::start(1, rules, &Replay::new(bounds), &door).unwrap(),
+            hub: Hub::start(1, rules, &Coalescing::default(), &Replay::new(bounds), &door).unwrap(),
             readiness: watch::channel(Readiness::live()).1,
             origins: OriginRule::default(),
             admin: AdminRule::new(None, address.ip()),
