@@ -32,6 +32,8 @@ pub struct Seen {
     pub rows: AtomicU64,
     /// Rows that were lost, came twice, or came out of order.
     pub faults: AtomicU64,
+    /// Bytes that came, where rows are only counted.
+    pub bytes: AtomicU64,
     /// Sockets that were closed.
     pub closed: AtomicU64,
     /// When the last row came, in microseconds since 1970.
@@ -62,8 +64,10 @@ pub enum Look {
     Time,
     /// Every socket gets every row.
     Order,
-    /// Rows are only counted.
+    /// Rows are only counted, and bytes.
     Count,
+    /// The same of sockets that ask for compression.
+    Deflated,
 }
 
 /// The sockets; closed when dropped.
@@ -154,9 +158,13 @@ impl Socket {
     ) -> Result<Self, String> {
         let mut stream = TcpStream::connect(address).await.map_err(|error| error.to_string())?;
         stream.set_nodelay(true).unwrap();
+        let offer = match look {
+            Look::Deflated => "Sec-WebSocket-Extensions: permessage-deflate\r\n",
+            _ => "",
+        };
         let request = format!(
             "GET {} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{offer}\r\n",
             kind.path()
         );
         stream.write_all(request.as_bytes()).await.unwrap();
@@ -234,7 +242,14 @@ impl Socket {
         self.seen.closed.fetch_add(1, Ordering::Relaxed);
     }
 
+    const fn counts(&self) -> bool {
+        matches!(self.look, Look::Count | Look::Deflated)
+    }
+
     fn heard(&mut self, bytes: &[u8]) {
+        if self.counts() {
+            self.seen.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        }
         let mut joined = std::mem::take(&mut self.tail);
         let mut rest = bytes;
         if !joined.is_empty() {
@@ -261,7 +276,7 @@ impl Socket {
 
     /// One message; whether it is a row.
     fn text(&mut self, payload: &[u8], now: i64) -> bool {
-        if self.look == Look::Count {
+        if self.counts() {
             return true;
         }
         if self.kind == Kind::SocketIo && payload == b"2" {

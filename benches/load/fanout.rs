@@ -81,7 +81,7 @@ pub async fn prepare(sql: &Sql, trigger: bool) {
 }
 
 /// Writes rows, numbered from `first`, in one transaction.
-async fn insert(sql: &Sql, first: i64, rows: i64) {
+pub async fn insert(sql: &Sql, first: i64, rows: i64) {
     let statement = "insert into fanout select i, (extract(epoch from clock_timestamp()) * 1e6)::int8, 7, 'somebody', \
                      'a message of some forty characters, as usual' from generate_series($1::int8, $2) i";
     sql.execute(statement, &[&first, &(first + rows - 1)]).await.unwrap();

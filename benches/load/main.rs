@@ -3,7 +3,7 @@
 //! ```text
 //! cargo bench --bench load                 everything, medians of 5 runs; writes docs/benchmarks.md and its charts
 //! cargo bench --bench load -- quick        the same in seconds, with sizes that prove nothing; writes nothing
-//! cargo bench --bench load -- fanout       one of: fanout, filters, stuck, bulk, slow; writes nothing
+//! cargo bench --bench load -- fanout       one of: fanout, filters, stuck, compress, coalesce, bulk, slow; writes nothing
 //! cargo bench --bench load -- fanout 1     with another number of runs
 //! cargo bench --bench load -- fanout walcast tuned    of some of: walcast, tuned, ws, socket.io, bare
 //! ```
@@ -28,6 +28,7 @@ mod report;
 #[allow(dead_code, reason = "the other benchmarks use the rest")]
 mod server;
 mod stuck;
+mod trades;
 #[path = "../peers/tuned/mod.rs"]
 mod tuned;
 
@@ -105,6 +106,22 @@ fn main() {
                 outcome.closed_after,
                 outcome.memory
             ),
+        );
+    }
+    if wanted("compress") {
+        let (sockets, bursts) = if quick { (100, 3) } else { (1000, 10) };
+        let [off, on] = runtime.block_on(trades::compress(&postgres, size.runs, sockets, bursts));
+        tell(
+            format!("bytes and CPU a delivery, bursts of 100 rows x {sockets} sockets: plain; compressed"),
+            format!("{:.0} B, {:.2} us; {:.0} B, {:.2} us", off.bytes, off.cpu, on.bytes, on.cpu),
+        );
+    }
+    if wanted("coalesce") {
+        let (sockets, rows) = if quick { (100, 100) } else { (100, 1000) };
+        let [off, on] = runtime.block_on(trades::coalesce(&postgres, size.runs, sockets, rows));
+        tell(
+            format!("CPU a delivery, 200 rows/s x {sockets} sockets: at once; waiting for 50 ms"),
+            format!("{:.2} us; {:.2} us", off.cpu, on.cpu),
         );
     }
     report.print();
