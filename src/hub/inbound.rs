@@ -72,7 +72,7 @@ impl Inbound {
             Cow::Owned(bytes) => bytes.truncate(end),
         }
         match &mut self.inflating {
-            Some(inflating) => inflating.plain(input, open, bound, inflater),
+            Some(inflating) => inflating.plain(&input, open, bound, inflater),
             None => Taken { bytes: input, fragmented, broken: None },
         }
     }

@@ -1,8 +1,6 @@
 //! What a socket sends that may compress its messages (RFC 7692), as it would send it without: tungstenite, which does the
 //! rest, knows no compression.
 
-use std::borrow::Cow;
-
 use super::connection::Closing;
 use super::inbound::{Header, Taken};
 use crate::channel::deflate::{InflateError, Inflater};
@@ -17,16 +15,15 @@ pub(super) struct Inflating {
 impl Inflating {
     /// Whole frames, each compressed message among them as one frame. `open` tells whether they begin in the midst of a
     /// message that is not compressed; none may become longer than `bound`.
-    pub(super) fn plain<'a>(
+    pub(super) fn plain(
         &mut self,
-        frames: Cow<'a, [u8]>,
+        frames: &[u8],
         mut open: bool,
         bound: usize,
         inflater: &mut Inflater,
-    ) -> Taken<'a> {
+    ) -> Taken<'static> {
         let mut plain = Vec::with_capacity(frames.len());
-        let mut rest = &*frames;
-        let mut broken = None;
+        let mut rest = frames;
         while let Some((header, frame, behind)) = first(rest) {
             if header.is_control() {
                 plain.extend_from_slice(frame);
@@ -34,14 +31,13 @@ impl Inflating {
                 plain.extend_from_slice(frame);
                 open = !header.is_last();
             } else if let Err(closing) = self.compressed(header, frame, open, bound, inflater, &mut plain) {
-                broken = Some(closing);
-                return Taken { bytes: plain.into(), fragmented: open, broken };
+                return Taken { bytes: plain.into(), fragmented: open, broken: Some(closing) };
             }
             rest = behind;
         }
         // What is no frame is refused by who reads this.
         plain.extend_from_slice(rest);
-        Taken { bytes: plain.into(), fragmented: open, broken }
+        Taken { bytes: plain.into(), fragmented: open, broken: None }
     }
 
     /// A frame of a compressed message. At the last one, the message is added to `plain`.
