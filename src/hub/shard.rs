@@ -40,7 +40,7 @@ pub(super) struct Shard {
     pub(super) surroundings: Surroundings,
     /// Up to where everything is in the outboxes of the members.
     pub(super) reached: Cell<Option<(Cursor, Epoch)>>,
-    connections: RefCell<Slab<Rc<Connection>>>,
+    pub(super) connections: RefCell<Slab<Rc<Connection>>>,
     pub(super) members: RefCell<HashMap<TopicId, Slab<Member>>>,
     /// Of all members that ever were, the latest `after`.
     pub(super) joined: Cell<u64>,
@@ -146,6 +146,9 @@ impl Shard {
                 }
                 Work::Reached(position, epoch) => self.reached.set(Some((position, epoch))),
                 Work::Interrupt => self.interrupt(),
+                // Who asked may have gone.
+                Work::Look { look, answer } => drop(answer.send(self.look(&look))),
+                Work::Disconnect { ids, answer } => drop(answer.send(self.disconnect(&ids))),
                 Work::Drain { within, done } => self.drain(within, done).await,
             }
         }

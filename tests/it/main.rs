@@ -21,6 +21,7 @@ mod walcast;
 mod admin;
 mod channels;
 mod cluster_tests;
+mod connections;
 mod console_page;
 mod error_codes;
 mod events;
