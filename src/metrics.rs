@@ -28,6 +28,8 @@ pub struct Counted {
     pub deliveries: Counter,
     /// Changes told to a channel from the replay window.
     pub replayed: Counter,
+    /// Changes read from the replay window over plain HTTP, at the pace of their client.
+    pub read: Read,
     /// From the commit of a transaction until a shard had handed it to all its sockets.
     pub latency: Histogram,
     /// Bytes that wait in outboxes, as of each shard's last look.
@@ -64,6 +66,7 @@ impl Counted {
             changes: Changes::new(),
             deliveries: Counter::new(),
             replayed: Counter::new(),
+            read: Read::new(),
             latency: Histogram::new(),
             pending: Gauge::new(),
             closes: Labelled::new(),
@@ -79,6 +82,23 @@ impl Counted {
             received: Gauge::new(),
             lag: Lag(Mutex::new(None)),
         }
+    }
+}
+
+/// Changes told over plain HTTP, by the way they took.
+#[derive(Debug)]
+pub struct Read {
+    /// As Server-Sent Events.
+    pub events: Counter,
+    /// In answers to polls.
+    pub poll: Counter,
+    /// In answers to Phoenix' long polling.
+    pub longpoll: Counter,
+}
+
+impl Read {
+    const fn new() -> Self {
+        Self { events: Counter::new(), poll: Counter::new(), longpoll: Counter::new() }
     }
 }
 

@@ -154,6 +154,8 @@ impl Ending {
 #[derive(Debug)]
 struct Channel {
     id: ChannelId,
+    profile: Profile,
+    star: bool,
     topic: Arc<str>,
     join_ref: Reference,
     /// The reference of the join while its answer is outstanding.
@@ -270,6 +272,8 @@ impl Conversation {
                 let spelled: Arc<str> = frame.topic.into();
                 self.channels.push(Channel {
                     id: channel,
+                    profile: options.profile,
+                    star: options.star,
                     topic: Arc::clone(&spelled),
                     join_ref,
                     joining: Some(frame.reference),
@@ -318,6 +322,14 @@ impl Conversation {
     #[must_use]
     pub fn has_joined(&self, channel: ChannelId) -> bool {
         self.channels.iter().any(|known| known.id == channel && known.joining.is_none())
+    }
+
+    /// The channel that is joined to a topic of this spelling, with its profile and whether it is sent `*` twins.
+    #[must_use]
+    pub fn joined_to(&self, topic: &str) -> Option<(ChannelId, Profile, bool)> {
+        let mut joined = self.channels.iter().filter(|known| known.joining.is_none());
+        let channel = joined.find(|known| *known.topic == *topic)?;
+        Some((channel.id, channel.profile, channel.star))
     }
 
     /// The topic may be joined, and the member is registered.

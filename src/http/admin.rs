@@ -1,6 +1,9 @@
-//! What the application's own server asks for: `POST /invalidate`, `POST /publish`. docs/server-api.md shows both.
+//! What the application's own server asks for: `POST /invalidate`, `POST /publish`, and who is connected. docs/server-api.md
+//! shows all of it.
 //!
 //! Texts of refusals name places in the body and never repeat what stands there.
+
+mod connections;
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -18,11 +21,14 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use thiserror::Error;
 
+use super::refused::Refused;
 use super::{App, Peer, error};
 use crate::access::admin::{self, Caller, names_proxy};
 use crate::change::message::{KEYS, NameError, Sent, check_name};
 use crate::graphql::negotiation::is_json_request;
+use crate::hub::ConnectionIdError;
 use crate::live::identifier::{Identifier, IdentifierError};
+pub(super) use connections::{channels, connections, disconnect, members};
 
 /// The largest body of a request, in bytes.
 const BODY_BYTES: usize = 1024 * 1024;
@@ -57,10 +63,14 @@ enum Refusal {
     Shape { shape: &'static str },
     #[error("there are {have} {what}, and at most {limit} may come at once")]
     TooMany { what: &'static str, have: usize, limit: usize },
+    #[error(transparent)]
+    Parameter(#[from] Refused),
     #[error("{place} {error}")]
     Name { place: String, error: NameError },
     #[error("keys[{place}] is none: {error}")]
     Key { place: usize, error: IdentifierError },
+    #[error("connections[{place}] is none: {error}")]
+    Connection { place: usize, error: ConnectionIdError },
 }
 
 #[derive(Deserialize)]
@@ -187,7 +197,7 @@ fn admit(app: &App, head: &Parts) -> Result<(), admin::Refusal> {
     let unknown = Ipv4Addr::UNSPECIFIED.into();
     app.admin.decide(&Caller {
         authorization,
-        peer: head.extensions.get().map_or(unknown, |Peer(address)| *address),
+        peer: head.extensions.get().map_or(unknown, |Peer(address)| address.ip()),
         proxy: head.headers.keys().map(HeaderName::as_str).find(|name| names_proxy(name)),
         host: head.uri.authority().map(Authority::as_str).or_else(|| text(header::HOST)),
         origin: text(header::ORIGIN),
@@ -244,7 +254,9 @@ impl Refusal {
             }
             Self::TooMany { .. } => error(StatusCode::BAD_REQUEST, "TooManyAtOnce", &text),
             Self::Name { .. } => error(StatusCode::BAD_REQUEST, "NameInvalid", &text),
+            Self::Parameter(refused) => refused.response(),
             Self::Key { .. } => error(StatusCode::BAD_REQUEST, "KeyInvalid", &text),
+            Self::Connection { .. } => error(StatusCode::BAD_REQUEST, "ConnectionInvalid", &text),
         }
     }
 }

@@ -1,9 +1,11 @@
 //! `GET /events`: the changes of one topic as Server-Sent Events.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, header};
 use axum::response::Response;
@@ -13,15 +15,15 @@ use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
-use super::App;
 use super::asked::Asked;
 use super::event_stream::{self, put_line};
-use super::reading::{Missed, PIECE, Reading, ask, stopped};
+use super::reading::{Missed, PIECE, Reading, Wanted, ask, stopped};
 use super::refused::{RETRY_AFTER, Refused};
+use super::{App, Peer};
 use crate::change::value::Profile;
 use crate::channel::Admission;
 use crate::channel::encoding::Payloads;
-use crate::hub::Seat;
+use crate::hub::{Reader, Transport};
 use crate::metrics::COUNTED;
 
 /// How often something is sent on an idle stream, so that proxies do not take it for dead.
@@ -39,15 +41,19 @@ struct Events {
     beat: Interval,
     stop: watch::Receiver<bool>,
     ended: bool,
-    _seat: Seat,
+    reader: Reader,
 }
 
-pub(super) async fn events(State(app): State<Arc<App>>, request: Request) -> Response {
+pub(super) async fn events(
+    State(app): State<Arc<App>>,
+    Extension(Peer(peer)): Extension<Peer>,
+    request: Request,
+) -> Response {
     let (head, _) = request.into_parts();
     let asked =
         Asked::parse(&head.uri, app.hub.rules().profile).and_then(|asked| asked.resuming(&head.headers));
     let begun = match asked {
-        Ok(asked) => Events::begin(&app, asked).await,
+        Ok(asked) => Events::begin(&app, asked, peer).await,
         Err(refused) => Err(refused),
     };
     let begun = begun.inspect_err(|refused| COUNTED.refusals.refused(&refused.to_string()));
@@ -71,17 +77,22 @@ fn is_event_source(headers: &HeaderMap) -> bool {
 }
 
 impl Events {
-    async fn begin(app: &App, asked: Asked) -> Result<Self, Refused> {
-        let seat = app.hub.seat().ok_or(Refused::TooManySockets)?;
+    async fn begin(app: &App, asked: Asked, peer: SocketAddr) -> Result<Self, Refused> {
+        let reader = app.hub.reader(Transport::Events, peer, None).ok_or(Refused::TooManySockets)?;
         let mut stop = app.stop.clone();
         let Asked { spelled, topic, since, profile } = asked;
         let approval = ask(&app.hub, topic, &mut stop).await?;
-        let (reading, admission) = Reading::begin(&app.hub, &spelled, approval, since)?;
+        let (reading, admission) = Reading::begin(
+            &app.hub,
+            &reader,
+            approval,
+            &Wanted { spelled: &spelled, since, profile, star: false },
+        )?;
         admission.count();
         let mut beat = tokio::time::interval_at(Instant::now() + BEAT, BEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let first = Some(joined(&reading, &admission));
-        Ok(Self { reading, profile, first, beat, stop, ended: false, _seat: seat })
+        Ok(Self { reading, profile, first, beat, stop, ended: false, reader })
     }
 
     /// Some events; the stream ends when there will be none any more.
@@ -95,14 +106,17 @@ impl Events {
             return Some(first);
         }
         let mut beating = false;
-        while !self.ended && !*self.stop.borrow() {
-            let (mut out, profile, epoch) = (Vec::new(), self.profile, self.reading.epoch());
+        while !self.ended && !self.reader.has_ended() && !*self.stop.borrow() {
+            let (mut out, mut told) = (Vec::new(), 0);
+            let (profile, epoch) = (self.profile, self.reading.epoch());
             let complete = self.reading.take(|change, commit_timestamp, telling| {
                 out.extend_from_slice(format!("id: {epoch}.{}\ndata: ", change.cursor).as_bytes());
                 put_line(&mut out, &Payloads::new(change, commit_timestamp).get(telling, profile));
                 out.extend_from_slice(b"\n\n");
+                told += 1;
                 out.len() < PIECE
             });
+            COUNTED.read.events.add(told);
             match complete {
                 Ok(_) if !out.is_empty() => return Some(out.into()),
                 // An id without data is remembered by the client, and else unseen: on a quiet topic, too, it stays in the
@@ -124,6 +138,7 @@ impl Events {
         tokio::select! {
             biased;
             () = stopped(&mut self.stop) => false,
+            () = self.reader.ended() => false,
             _ = self.beat.tick() => true,
             () = self.reading.changed() => false,
         }

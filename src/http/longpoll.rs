@@ -7,9 +7,11 @@
 mod session;
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
@@ -17,10 +19,11 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use tokio::sync::{mpsc, oneshot};
 
-use super::App;
 use super::asked::parameter;
 use super::refused::Refused;
+use super::{App, Peer};
 use crate::channel::serializer::Version;
+use crate::hub::Transport;
 use session::{Post, Session};
 
 /// Where sessions are polled: beside each path of the WebSocket, since clients replace its last word.
@@ -58,7 +61,11 @@ impl Sessions {
 }
 
 /// Answers a poll, or opens a session.
-pub(super) async fn poll(State(app): State<Arc<App>>, uri: Uri) -> Response {
+pub(super) async fn poll(
+    State(app): State<Arc<App>>,
+    Extension(Peer(peer)): Extension<Peer>,
+    uri: Uri,
+) -> Response {
     let polled = match app.sessions.get(&uri) {
         Ok(Some((token, handle))) => {
             let (answer, messages) = oneshot::channel();
@@ -67,10 +74,10 @@ pub(super) async fn poll(State(app): State<Arc<App>>, uri: Uri) -> Response {
             if sent && let Ok(messages) = messages.await {
                 return told(if messages.is_empty() { 204 } else { 200 }, &token, &messages);
             }
-            open(&app, &uri)
+            open(&app, peer, &uri)
         }
         // Older clients poll on with the token that they are given here, newer ones begin anew.
-        Ok(None) => open(&app, &uri),
+        Ok(None) => open(&app, peer, &uri),
         Err(refused) => Err(refuse(&refused, NEVER)),
     };
     polled.map_or_else(|refused| refused, |token| told(410, &token, b""))
@@ -78,7 +85,7 @@ pub(super) async fn poll(State(app): State<Arc<App>>, uri: Uri) -> Response {
 
 /// Begins a session; its token.
 #[allow(clippy::result_large_err, reason = "a response is large, and refused sessions are rare")]
-fn open(app: &Arc<App>, uri: &Uri) -> Result<Box<str>, Response> {
+fn open(app: &Arc<App>, peer: SocketAddr, uri: &Uri) -> Result<Box<str>, Response> {
     let vsn =
         parameter(uri, "vsn", "vsn is given more than once").map_err(|refused| refuse(&refused, NEVER))?;
     let version = Version::parse(vsn.as_deref()).map_err(|unknown| {
@@ -90,18 +97,18 @@ fn open(app: &Arc<App>, uri: &Uri) -> Result<Box<str>, Response> {
         return Err(refuse(&Refused::WindowOff, NEVER));
     }
     let mut random = [0; 16];
-    let seat = app.hub.seat().filter(|_| getrandom::fill(&mut random).is_ok());
-    let seat = seat.ok_or_else(|| refuse(&Refused::TooManySockets, LATER))?;
+    let reader = app.hub.reader(Transport::LongPoll, peer, Some(version));
+    let reader = reader.filter(|_| getrandom::fill(&mut random).is_ok());
+    let reader = reader.ok_or_else(|| refuse(&Refused::TooManySockets, LATER))?;
     let token: Box<str> = format!("{:032x}", u128::from_ne_bytes(random)).into();
     let (polls, polled) = mpsc::channel(1);
     let (posts, posted) = mpsc::channel(1);
     app.sessions.lock().insert(token.clone(), Handle { polls, posts });
-    let session = Session::new(app.hub.clone(), version, polled, posted, app.stop.clone());
+    let session = Session::new(app.hub.clone(), version, reader, polled, posted, app.stop.clone());
     let (app, ended) = (Arc::clone(app), token.clone());
     tokio::spawn(async move {
         session.run().await;
         app.sessions.lock().remove(&ended);
-        drop(seat);
     });
     Ok(token)
 }

@@ -13,8 +13,9 @@ use tokio::sync::watch;
 
 use super::App;
 use crate::dispatch::Progress;
+use crate::hub::Transport;
 use crate::metrics::exposition::{CONTENT_TYPE, Exposition, escaped};
-use crate::metrics::{COUNTED, PoolUse, process};
+use crate::metrics::{COUNTED, PoolUse, Read, process};
 
 /// What metrics tell of others.
 pub struct Watched {
@@ -107,6 +108,18 @@ fn sockets(text: &mut Exposition, app: &App) {
     text.counter("walcast_deliveries_total", help).whole(COUNTED.deliveries.get());
     let help = "Changes told to a channel of a socket from the replay window.";
     text.counter("walcast_replayed_total", help).whole(COUNTED.replayed.get());
+    let readers = app.hub.readers().map(|(transport, count)| (label(transport), count as u64));
+    let help = "Of walcast_sockets, those that read the replay window over plain HTTP, by transport.";
+    text.gauge("walcast_readers", help).samples(readers);
+    let Read { events, poll, longpoll } = &COUNTED.read;
+    let read = [(Transport::Events, events), (Transport::Poll, poll), (Transport::LongPoll, longpoll)];
+    let read = read.map(|(transport, count)| (label(transport), count.get()));
+    let help = "Changes told over plain HTTP from the replay window, by transport; one for each channel.";
+    text.counter("walcast_read_total", help).samples(read);
+}
+
+fn label(transport: Transport) -> String {
+    format!("transport=\"{}\"", transport.name())
 }
 
 fn channels(text: &mut Exposition, app: &App) {

@@ -19,7 +19,7 @@ mod refused;
 mod websocket;
 
 use std::convert::Infallible;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,7 +56,7 @@ const HEAD_BYTES: usize = 32 * 1024;
 
 /// The other end of a request's connection.
 #[derive(Clone, Copy)]
-struct Peer(IpAddr);
+struct Peer(SocketAddr);
 
 /// What the handlers share.
 pub struct App {
@@ -66,7 +66,7 @@ pub struct App {
     pub readiness: watch::Receiver<Readiness>,
     /// Who may talk to us.
     pub origins: OriginRule,
-    /// Who may invalidate and publish.
+    /// Who may act as the application's own server.
     pub admin: AdminRule,
     /// Where that goes.
     pub feeds: Feeds,
@@ -100,6 +100,10 @@ fn router(app: &Arc<App>) -> Router {
         .route("/console.json", get(console::listing))
         .route("/invalidate", post(admin::invalidate))
         .route("/publish", post(admin::publish))
+        .route("/connections", get(admin::connections))
+        .route("/channels", get(admin::channels))
+        .route("/members", get(admin::members))
+        .route("/disconnect", post(admin::disconnect))
         .route("/events", get(events::events).head(async || no_head("GET")))
         .route("/poll", get(poll::poll).head(async || no_head("GET")));
     for path in websocket::PATHS {
@@ -227,7 +231,7 @@ async fn connection(
     router: TowerToHyperService<Router>,
 ) -> std::io::Result<()> {
     let stream = TcpStream::from_std(stream)?;
-    let peer = Peer(stream.peer_addr()?.ip());
+    let peer = Peer(stream.peer_addr()?);
     let mut stop = app.stop.clone();
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(HEAD_BYTES);

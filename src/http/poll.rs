@@ -1,18 +1,22 @@
 //! `GET /poll`: the changes of one topic behind a cursor, at once or when there are some.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderValue, Uri, header};
 use axum::response::Response;
 use tokio::time::Instant;
 
-use super::App;
 use super::asked::{Asked, parameter};
-use super::reading::{Missed, PIECE, Reading, ask, stopped};
+use super::reading::{Missed, PIECE, Reading, Wanted, ask, stopped};
 use super::refused::Refused;
+use super::{App, Peer};
 use crate::channel::encoding::Payloads;
+use crate::hub::Transport;
+use crate::metrics::COUNTED;
 
 /// For how long an answer is held, in seconds, if the request does not say.
 const WAIT: u64 = 25;
@@ -21,8 +25,12 @@ const WAIT: u64 = 25;
 const LONGEST_WAIT: u64 = 60;
 
 /// Answers `{"events": [..], "position": "EPOCH.CURSOR", "resumed": ..}`.
-pub(super) async fn poll(State(app): State<Arc<App>>, uri: Uri) -> Response {
-    match answer(&app, &uri).await {
+pub(super) async fn poll(
+    State(app): State<Arc<App>>,
+    Extension(Peer(peer)): Extension<Peer>,
+    uri: Uri,
+) -> Response {
+    match answer(&app, peer, &uri).await {
         Ok(body) => {
             let mut response = Response::new(body.into());
             let headers = response.headers_mut();
@@ -34,20 +42,21 @@ pub(super) async fn poll(State(app): State<Arc<App>>, uri: Uri) -> Response {
     }
 }
 
-async fn answer(app: &App, uri: &Uri) -> Result<Vec<u8>, Refused> {
+async fn answer(app: &App, peer: SocketAddr, uri: &Uri) -> Result<Vec<u8>, Refused> {
     let until = Instant::now() + wait(uri)?;
     let Asked { spelled, topic, since, profile } = Asked::parse(uri, app.hub.rules().profile)?;
-    let _seat = app.hub.seat().ok_or(Refused::TooManySockets)?;
+    let mut reader = app.hub.reader(Transport::Poll, peer, None).ok_or(Refused::TooManySockets)?;
     let mut stop = app.stop.clone();
     let approval = ask(&app.hub, topic, &mut stop).await?;
-    let (mut reading, admission) = Reading::begin(&app.hub, &spelled, approval, since)?;
+    let wanted = Wanted { spelled: &spelled, since, profile, star: false };
+    let (mut reading, admission) = Reading::begin(&app.hub, &reader, approval, &wanted)?;
     let Some(resumption) = admission.resumption else {
         return Ok(written(b"", &reading.token(), "\"resumed\":false,\"reason\":\"since\""));
     };
     if let Some(missed) = Missed::of(resumption) {
         return Ok(gone(missed, &reading));
     }
-    let mut events = Vec::new();
+    let (mut events, mut told) = (Vec::new(), 0);
     let mut over = false;
     loop {
         let complete = reading.take(|change, commit_timestamp, telling| {
@@ -55,6 +64,7 @@ async fn answer(app: &App, uri: &Uri) -> Result<Vec<u8>, Refused> {
                 events.push(b',');
             }
             events.extend_from_slice(&Payloads::new(change, commit_timestamp).get(telling, profile));
+            told += 1;
             events.len() < PIECE
         });
         match complete {
@@ -64,6 +74,7 @@ async fn answer(app: &App, uri: &Uri) -> Result<Vec<u8>, Refused> {
             Ok(true) => tokio::select! {
                 biased;
                 () = stopped(&mut stop) => break,
+                () = reader.ended() => break,
                 // Read once more: what concerned nobody here moves the position on all the same.
                 () = tokio::time::sleep_until(until) => over = true,
                 () = reading.changed() => {}
@@ -71,6 +82,7 @@ async fn answer(app: &App, uri: &Uri) -> Result<Vec<u8>, Refused> {
             Err(missed) => return Ok(gone(missed, &reading)),
         }
     }
+    COUNTED.read.poll.add(told);
     Ok(written(&events, &reading.token(), "\"resumed\":true"))
 }
 

@@ -7,10 +7,11 @@ use tokio::sync::watch;
 
 use super::refused::Refused;
 use crate::change::Change;
+use crate::change::value::Profile;
 use crate::change::wire::Telling;
 use crate::channel::{Admission, Refusal};
 use crate::history::Resumption;
-use crate::hub::{Approval, Hub, Listening};
+use crate::hub::{Approval, Hub, Joined, Listening, Reader};
 use crate::lsn::{Cursor, Epoch, Since};
 use crate::replay::{Part, Replay};
 use crate::topic::Topic;
@@ -23,9 +24,24 @@ pub(super) const PIECE: usize = 64 * 1024;
 pub(super) struct Reading {
     replay: Replay,
     listening: Listening,
+    /// Under its topic, the reader is found.
+    _joined: Joined,
     pattern: Pattern,
     cursor: Cursor,
     epoch: Epoch,
+}
+
+/// What a reader wants.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    /// The topic, as the client spells it.
+    pub(super) spelled: &'a Arc<str>,
+    /// From where on.
+    pub(super) since: Option<Since>,
+    /// How values become JSON.
+    pub(super) profile: Profile,
+    /// Whether each change is told as `*` too.
+    pub(super) star: bool,
 }
 
 /// Changes behind the cursor are not held any more, or the history is another one.
@@ -74,10 +90,11 @@ impl Reading {
     /// Begins behind `since` if that is held, else at the server's position; the admission says which.
     pub(super) fn begin(
         hub: &Hub,
-        spelled: &Arc<str>,
+        reader: &Reader,
         approval: Approval,
-        since: Option<Since>,
+        wanted: &Wanted<'_>,
     ) -> Result<(Self, Admission), Refusal> {
+        let Wanted { spelled, since, profile, star } = *wanted;
         let Approval { pattern, warnings } = approval;
         let listening = hub.listen(spelled, &pattern)?;
         let (position, epoch) = listening.position();
@@ -95,7 +112,9 @@ impl Reading {
             Some(Resumption::Held(cursor)) => cursor,
             _ => position,
         };
-        let reading = Self { replay: hub.replay().clone(), listening, pattern, cursor, epoch };
+        let joined = reader.join(spelled, profile, star);
+        let replay = hub.replay().clone();
+        let reading = Self { replay, listening, _joined: joined, pattern, cursor, epoch };
         Ok((reading, Admission { position, epoch, resumption, snapshot: false, warnings }))
     }
 

@@ -2,11 +2,12 @@
 
 use std::cell::{Cell, RefCell};
 use std::io::Read;
-use std::net::Shutdown;
+use std::net::{Shutdown, SocketAddr};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use socket2::SockRef;
 use tokio::io::Interest as Readiness;
 use tokio::net::TcpStream;
@@ -47,6 +48,8 @@ pub(super) struct Closing {
 
 impl Closing {
     pub(super) const RESTART: Self = Self { code: 1012, reason: "the server restarts" };
+    pub(super) const DISCONNECTED: Self =
+        Self { code: 4000, reason: "disconnected by the server's operator" };
     pub(super) const SLOW: Self = Self { code: 1013, reason: "the socket reads too slowly" };
     const IDLE: Self = Self { code: 1001, reason: "nothing was heard; send a heartbeat" };
     pub(super) const PROTOCOL: Self = Self { code: 1002, reason: "not a valid WebSocket frame" };
@@ -91,7 +94,7 @@ pub(super) struct State {
     pub(super) pauses: Pauses,
     inbound: Inbound,
     phase: Phase,
-    last_heard: Instant,
+    pub(super) last_heard: Instant,
     pinged: bool,
     /// When the socket last took something, or had nothing to take.
     last_progress: Instant,
@@ -131,6 +134,8 @@ pub(super) struct Connection {
     pub(super) room: Notify,
     /// Listed for a flush at the end of the delivery.
     pub(super) listed: Cell<bool>,
+    /// In microseconds since 1970; with its place, its name.
+    pub(super) opened: i64,
     _seat: Seat,
     _place: Place,
 }
@@ -155,6 +160,7 @@ impl Connection {
             wake: Notify::new(),
             room: Notify::new(),
             listed: Cell::new(false),
+            opened: Timestamp::now().as_microsecond(),
             _seat: seat,
             _place: place,
         }
@@ -173,6 +179,11 @@ impl Connection {
             self.feed(shard, early);
         }
         self.flush();
+    }
+
+    /// The other end, unless it is gone.
+    pub(super) fn peer(&self) -> Option<SocketAddr> {
+        self.stream.peer_addr().ok()
     }
 
     /// Reads and writes until the socket has ended.

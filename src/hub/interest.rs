@@ -15,6 +15,9 @@ use crate::topic::index::{Hit, Index, Pattern, TopicId};
 
 use crate::change::Change;
 
+/// Places of topics that are looked at without letting go of the lock.
+const SLICE: usize = 4096;
+
 /// The interest of all shards. One lock, held for a look-up or a join, never across an await; the
 /// dispatcher takes it once per piece of a transaction.
 #[derive(Debug)]
@@ -48,6 +51,17 @@ pub struct Extent {
     pub topics: usize,
     /// Those with a filter.
     pub filters: usize,
+    /// Members and listeners.
+    pub members: usize,
+}
+
+/// A topic with members, as an operator sees it.
+#[derive(Clone, Debug)]
+pub struct TopicSeen {
+    /// As its members spell it.
+    pub spelled: Arc<str>,
+    /// What it matches.
+    pub pattern: Pattern,
     /// Members and listeners.
     pub members: usize,
 }
@@ -282,6 +296,26 @@ impl Table {
     #[must_use]
     pub fn members(&self, topic: TopicId) -> Option<(&str, &[LaneSet], Duration)> {
         self.topics.get(topic.0 as usize).map(|entry| (&*entry.spelled, &*entry.lanes, entry.wait))
+    }
+
+    /// Topics from a place on, some of them and at most `most`, and the place to go on from.
+    #[must_use]
+    pub fn list(&self, from: usize, most: usize) -> (Vec<TopicSeen>, Option<usize>) {
+        let places = self.topics.capacity();
+        let until = places.min(from.saturating_add(SLICE));
+        let mut seen = Vec::new();
+        for place in from..until {
+            let Some(Entry { spelled, pattern, members, .. }) = self.topics.get(place) else { continue };
+            if seen.len() == most {
+                return (seen, Some(place));
+            }
+            seen.push(TopicSeen {
+                spelled: Arc::clone(spelled),
+                pattern: pattern.clone(),
+                members: *members,
+            });
+        }
+        (seen, (until < places).then_some(until))
     }
 
     /// How many there are.

@@ -12,10 +12,12 @@ mod coalesce;
 mod connection;
 mod inbound;
 mod inflate;
+mod inspection;
 mod interest;
 mod joining;
 mod outbox;
 mod port;
+mod readers;
 mod shard;
 pub mod snapshot;
 
@@ -42,7 +44,11 @@ use crate::topic::Topic;
 use crate::topic::index::{Pattern, TopicId};
 use arrival::Arrival;
 pub use arrival::{Greeting, Receiver, Reception};
-pub use interest::{Interest, Listening, Table};
+pub use inspection::{ChannelState, ConnectionId, ConnectionIdError, Seen, SeenChannel};
+use inspection::{Look, Slice};
+pub use interest::{Interest, Listening, Table, TopicSeen};
+use readers::Readers;
+pub use readers::{Joined, Reader, Transport};
 
 /// Bytes of frames on their way to one shard; when they are used up, the dispatcher waits.
 const SHARD_BYTES: usize = 4 * 1024 * 1024;
@@ -157,6 +163,7 @@ impl Drop for Place {
 pub struct Hub {
     shards: Arc<[ShardHandle]>,
     surroundings: Surroundings,
+    readers: Arc<Readers>,
     seated: Arc<AtomicUsize>,
     rules: Rules,
 }
@@ -234,6 +241,10 @@ enum Work {
     Reached(Cursor, Epoch),
     /// Tell every joined channel that changes may have been missed.
     Interrupt,
+    /// See who is there.
+    Look { look: Look, answer: oneshot::Sender<Slice> },
+    /// Close these sockets, and tell how many there were.
+    Disconnect { ids: Box<[ConnectionId]>, answer: oneshot::Sender<usize> },
     /// Close every socket behind what waits for it, and answer when all are gone.
     Drain { within: Duration, done: oneshot::Sender<()> },
 }
@@ -263,6 +274,7 @@ impl Hub {
         Ok(Self {
             shards: handles.collect::<std::io::Result<_>>()?,
             surroundings: Surroundings { interest, replay: replay.clone(), door: door.clone() },
+            readers: Arc::default(),
             seated: Arc::default(),
             rules,
         })

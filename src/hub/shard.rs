@@ -44,7 +44,7 @@ pub(super) struct Shard {
     pub(super) surroundings: Surroundings,
     /// Up to where everything is in the outboxes of the members.
     pub(super) reached: Cell<Option<(Cursor, Epoch)>>,
-    connections: RefCell<Slab<Rc<Connection>>>,
+    pub(super) connections: RefCell<Slab<Rc<Connection>>>,
     pub(super) members: RefCell<HashMap<TopicId, Slab<Member>>>,
     /// Of all members that ever were, the latest `after`.
     pub(super) joined: Cell<u64>,
@@ -167,6 +167,9 @@ impl Shard {
                     self.release(&mut waiting).await;
                     self.drain(within, done).await;
                 }
+                // Who asked may have gone.
+                Work::Look { look, answer } => drop(answer.send(self.look(&look))),
+                Work::Disconnect { ids, answer } => drop(answer.send(self.disconnect(&ids))),
             }
         }
     }

@@ -46,6 +46,17 @@ impl Pattern {
         }
     }
 
+    /// The schema that it is bound to, and the table.
+    #[must_use]
+    pub fn place(&self) -> (Option<&str>, Option<&str>) {
+        match self {
+            Self::All => (None, None),
+            Self::Schema(schema) => (Some(schema), None),
+            Self::Table(schema, table) => (Some(schema), Some(table)),
+            Self::Filtered(filtered) => (Some(&filtered.schema), Some(&filtered.table)),
+        }
+    }
+
     /// Its filter as a condition of SQL, if it has one: on the bare names of the table's columns, with
     /// texts under COLLATE "C". Names and values are escaped.
     #[must_use]

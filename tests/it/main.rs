@@ -23,6 +23,7 @@ mod channels;
 mod cluster_tests;
 mod coalescing;
 mod compression;
+mod connections;
 mod console_page;
 mod error_codes;
 mod events;

@@ -11,14 +11,15 @@ use futures_util::{FutureExt, StreamExt};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
-use super::super::reading::{PIECE, Reading, ask, stopped};
+use super::super::reading::{PIECE, Reading, Wanted, ask, stopped};
 use super::super::refused::Refused;
 use crate::change::value::write_string;
 use crate::channel::encoding::Payloads;
 use crate::channel::serializer::{Reference, Version, envelope};
 use crate::channel::{ChannelId, Conversation, Effect, JoinOptions, Refusal};
-use crate::hub::{Approval, Hub};
+use crate::hub::{Approval, Hub, Reader};
 use crate::lsn::Cursor;
+use crate::metrics::COUNTED;
 use crate::replay::Told;
 
 /// How long a poll is held. Clients give up after 20 s by themselves.
@@ -78,6 +79,7 @@ enum Found {
 pub(super) struct Session {
     hub: Hub,
     version: Version,
+    reader: Reader,
     conversation: Conversation,
     channels: Vec<Channel>,
     asking: FuturesUnordered<BoxFuture<'static, (ChannelId, Result<Approval, Refused>)>>,
@@ -100,6 +102,7 @@ impl Session {
     pub(super) fn new(
         hub: Hub,
         version: Version,
+        reader: Reader,
         polls: mpsc::Receiver<oneshot::Sender<Messages>>,
         posts: mpsc::Receiver<Post>,
         stop: watch::Receiver<bool>,
@@ -108,6 +111,7 @@ impl Session {
         Self {
             hub,
             version,
+            reader,
             conversation: Conversation::new(version, rules.profile, rules.limits, now.into_std()),
             channels: Vec::new(),
             asking: FuturesUnordered::new(),
@@ -123,7 +127,7 @@ impl Session {
         }
     }
 
-    /// Runs until the server stops, or nobody polls.
+    /// Runs until the server stops, an operator ends it, or nobody polls.
     pub(super) async fn run(mut self) {
         while self.step().await.is_continue() {}
         self.answer(Messages::new());
@@ -147,6 +151,7 @@ impl Session {
         tokio::select! {
             biased;
             () = stopped(&mut self.stop) => return ControlFlow::Break(()),
+            () = self.reader.ended() => return ControlFlow::Break(()),
             poll = self.polls.recv() => match poll {
                 Some(poll) => {
                     // A client that polls a second time has given up the first.
@@ -227,7 +232,9 @@ impl Session {
             if joining.options.snapshot.is_some() {
                 return Err(Refused::Channel(Refusal::OptionUnsupported("snapshot")));
             }
-            Ok(Reading::begin(&self.hub, &joining.spelled, approval, joining.options.since)?)
+            let JoinOptions { profile, star, since, .. } = joining.options;
+            let wanted = Wanted { spelled: &joining.spelled, since, profile, star };
+            Ok(Reading::begin(&self.hub, &self.reader, approval, &wanted)?)
         });
         let effect = match begun {
             Ok((reading, admission)) => {
@@ -342,6 +349,7 @@ async fn given_up(held: &mut Option<oneshot::Sender<Messages>>) {
 /// Appends the messages of one change, in the form in which the channel is told.
 fn tell(out: &mut Messages, version: Version, channel: &Channel, told: &Told) {
     let Some((change, commit_timestamp, _)) = told.change() else { return };
+    COUNTED.read.longpoll.add(1);
     let JoinOptions { profile, star, .. } = channel.options;
     let payload = Payloads::new(change, commit_timestamp).get(told.telling, profile);
     let null = Reference::null();
