@@ -19,6 +19,7 @@ use crate::lsn::{Cursor, Epoch, Lsn};
 use crate::metrics::COUNTED;
 use crate::readiness::Readiness;
 use crate::topic::index::Hit;
+use crate::traces::{self, KeyValue};
 
 /// Bytes of rows and messages that may wait between the reader and the dispatcher.
 const QUEUE_BYTES: usize = 4 * 1024 * 1024;
@@ -196,12 +197,19 @@ impl Dispatcher {
             }
             Item::Begin(epoch, position) => self.begin(epoch, position),
             Item::Transaction(transaction, permit) => {
+                let begun = traces::begin();
                 let transaction = Arc::new(transaction);
                 COUNTED.changes.count(&transaction.changes);
                 self.hub.replay().history().push(Instant::now(), &transaction);
                 self.feed(&transaction);
                 let by_shard = self.route(&transaction);
+                let deliveries: usize = by_shard.iter().map(Vec::len).sum();
+                let frames = by_shard.iter().flatten().map(|delivery| delivery.frames.len());
+                let frames = if begun.is_traced() { frames.sum() } else { 0 };
                 self.hub.deliver(by_shard, &transaction.commit_timestamp).await;
+                if deliveries > 0 {
+                    begun.end("dispatch", || attributes(&transaction, deliveries, frames));
+                }
                 drop(permit);
                 if let Some(end) = transaction.end {
                     self.reach(end);
@@ -316,4 +324,14 @@ impl Dispatcher {
         }
         by_shard
     }
+}
+
+fn attributes(transaction: &Transaction, deliveries: usize, frames: usize) -> [KeyValue; 5] {
+    [
+        KeyValue::new("walcast.commit_lsn", transaction.commit.to_string()),
+        KeyValue::new("walcast.xid", i64::from(transaction.xid)),
+        KeyValue::new("walcast.changes", traces::count(transaction.changes.len())),
+        KeyValue::new("walcast.deliveries", traces::count(deliveries)),
+        KeyValue::new("walcast.frames", traces::count(frames)),
+    ]
 }

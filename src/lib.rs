@@ -3,7 +3,7 @@
 //! The crate is laid out as a house: imports go down only. Rooms on the ground and first floor are
 //! pure: no IO, no clock, no tokio. ARCHITECTURE.md holds the map and the invariants.
 //!
-//! - ground, words: [`lsn`], [`snapshot`], [`pgoutput`], [`change`], [`metrics`]
+//! - ground, words: [`lsn`], [`snapshot`], [`pgoutput`], [`change`], [`metrics`], [`traces`]
 //! - first floor, decisions: [`topic`], [`channel`], [`history`], [`graphql`], [`live`], [`access`]
 //! - second floor, tasks: [`hub`], [`dispatch`], [`operations`], [`feeds`], [`replay`], [`readiness`]
 //! - edges, IO: [`postgres`], [`http`]
@@ -26,6 +26,7 @@ pub mod readiness;
 pub mod replay;
 pub mod snapshot;
 pub mod topic;
+pub mod traces;
 
 pub mod http;
 pub mod postgres;

@@ -140,10 +140,15 @@ fn start(settings: &Settings, mode: Mode) -> Result<(), Failure> {
         );
     }
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
-        match mode {
+        let traces = settings.traces.as_ref().map(telemetry::traces::start).transpose()?;
+        let ended = match mode {
             Mode::Serve => serve(settings).await,
             Mode::Demo => demo::run(settings, stop_signal()?).await.map_err(Failure::from),
+        };
+        if let Some(traces) = traces {
+            traces.finish().await;
         }
+        ended
     })
 }
 

@@ -70,6 +70,8 @@ pub struct Settings {
     pub outbox: Outbox,
     /// What is logged.
     pub log: Log,
+    /// Where spans go; `None` where nowhere.
+    pub traces: Option<Traces>,
     /// How the server ends.
     pub shutdown: Shutdown,
 }
@@ -174,6 +176,15 @@ pub struct Log {
     pub format: LogFormat,
     /// Directives that `tracing_subscriber::EnvFilter` accepts.
     pub filter: String,
+}
+
+/// Where spans go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Traces {
+    /// The base of an OTLP/HTTP collector, `http://host:port` and perhaps a path.
+    pub endpoint: String,
+    /// Of how many spans one is sent.
+    pub one_in: u32,
 }
 
 /// The shape of a log line.
@@ -303,6 +314,8 @@ impl Settings {
             _ => LogFormat::Text,
         };
         let log = Log { format, filter: reading.text(&table::LOG_FILTER) };
+        let one_in = reading.u32(&table::ONE_IN);
+        let traces = reading.optional(&table::OTLP_ENDPOINT).map(|endpoint| Traces { endpoint, one_in });
         let shutdown = Shutdown { drain: reading.seconds(&table::DRAIN) };
         Self {
             database,
@@ -317,6 +330,7 @@ impl Settings {
             snapshot,
             outbox,
             log,
+            traces,
             shutdown,
         }
     }

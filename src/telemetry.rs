@@ -1,4 +1,6 @@
-//! Logs: structure, never rows, never secrets; to standard error.
+//! Logs: structure, never rows, never secrets; to standard error. Spans go to a collector, if there is one.
+
+pub mod traces;
 
 use tracing_subscriber::EnvFilter;
 

@@ -21,6 +21,7 @@ use crate::live::machine::{Ended, Outcome};
 use crate::live::{Live, QueryId};
 use crate::metrics::COUNTED;
 use crate::operations::{Answer, Fault, Operations, Prepared, Refreshed, Refused, Shared, SharedResult};
+use crate::traces::{self, KeyValue};
 
 /// How live queries are run.
 #[derive(Clone, Copy, Debug)]
@@ -226,7 +227,7 @@ impl Inner {
     }
 
     async fn run(self: Arc<Self>, id: QueryId, prepared: &Prepared) {
-        let began = Instant::now();
+        let (began, begun) = (Instant::now(), traces::begin());
         let Refreshed { data, errors, read, snapshot, passing } = self.operations.refresh(prepared).await;
         let errors = if errors.is_empty() { None } else { serde_json::to_string(&errors).ok() };
         let mut hasher = DefaultHasher::new();
@@ -243,7 +244,7 @@ impl Inner {
         let took = began.elapsed();
 
         let mut state = self.lock();
-        let mut run = Vec::new();
+        let (mut run, mut changed) = (Vec::new(), false);
         if let Some(ended) = state.live.ended(id, outcome, Instant::now(), &mut run)
             && let Some(query) = state.queries.get_mut(&id)
         {
@@ -251,7 +252,8 @@ impl Inner {
             COUNTED.runs.add(1);
             COUNTED.needless.add(u64::from(query.hash == Some(hash)));
             tracing::debug!(query = id, why = ?ended.why, changed = query.hash != Some(hash), "a live query ran");
-            if query.hash != Some(hash) {
+            changed = query.hash != Some(hash);
+            if changed {
                 query.hash = Some(hash);
                 let extensions =
                     identifiers.map(|identifiers| explained(&identifiers, &ended, query.runs, took));
@@ -262,6 +264,13 @@ impl Inner {
             }
         }
         self.act(&mut state, run);
+        drop(state);
+        begun.end("live run", || {
+            [
+                KeyValue::new("graphql.operation.name", prepared.name().unwrap_or_default().to_owned()),
+                KeyValue::new("walcast.changed", changed),
+            ]
+        });
     }
 
     fn replace(&self, id: QueryId, prepared: Prepared) {

@@ -25,6 +25,7 @@ use crate::channel::lane::Lane;
 use crate::channel::{ChannelId, Conversation, Effect};
 use crate::metrics::COUNTED;
 use crate::topic::index::TopicId;
+use crate::traces;
 
 /// How long a closed socket may take to acknowledge, while its input is swallowed. Closing with unread
 /// input would reset the connection and destroy the close frame on its way (RFC 6455, section 7.1.1).
@@ -325,8 +326,8 @@ impl Connection {
                         star: options.star,
                         deflate: state.inbound.inflating.is_some(),
                     };
-                    let join =
-                        Join { channel, spelled, lane, since: options.since, snapshot: options.snapshot };
+                    let (since, snapshot) = (options.since, options.snapshot);
+                    let join = Join { channel, spelled, lane, since, snapshot, begun: traces::begin() };
                     match shard.known(&topic) {
                         Some(approval) => shard.admit(self, state, join, approval),
                         None => shard.ask(self, join, topic),

@@ -14,6 +14,7 @@ use crate::channel::{Admission, ChannelId, Refusal};
 use crate::history::Resumption;
 use crate::lsn::Since;
 use crate::topic::Topic;
+use crate::traces::{Begun, KeyValue};
 
 /// What a channel asked for.
 pub(super) struct Join {
@@ -23,6 +24,7 @@ pub(super) struct Join {
     pub(super) lane: Lane,
     pub(super) since: Option<Since>,
     pub(super) snapshot: Option<SnapshotOptions>,
+    pub(super) begun: Begun,
 }
 
 /// What a channel that is no member yet has to be told first.
@@ -105,6 +107,7 @@ impl Shard {
             behind = Some((begun, snapshot));
             Ok(Admission { resumption, snapshot: snapshot.is_some(), ..admission })
         });
+        join.begun.end("join", || attributes(&admission));
         let effect = match admission {
             Ok(admission) => state.conversation.admitted(join.channel, &admission),
             Err(refusal) => state.conversation.refused(join.channel, &refusal),
@@ -168,4 +171,19 @@ impl Shard {
         }
         self.surroundings.interest.leave(membership.topic, self.id, membership.lane);
     }
+}
+
+/// What became of a join; a refusal's words name what the client sent, its code does not.
+fn attributes(admission: &Result<Admission, Refusal>) -> [KeyValue; 3] {
+    let resumed =
+        admission.as_ref().is_ok_and(|admission| matches!(admission.resumption, Some(Resumption::Held(_))));
+    let outcome = match admission {
+        Ok(_) => "joined".to_owned(),
+        Err(refusal) => refusal.to_string().split(':').next().unwrap_or_default().to_owned(),
+    };
+    [
+        KeyValue::new("walcast.outcome", outcome),
+        KeyValue::new("walcast.resumed", resumed),
+        KeyValue::new("walcast.snapshot", admission.as_ref().is_ok_and(|admission| admission.snapshot)),
+    ]
 }

@@ -11,12 +11,12 @@ mod subscription;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock, RwLock};
 
-use apollo_compiler::Node;
 use apollo_compiler::executable::{Operation, OperationType};
 use apollo_compiler::introspection;
 use apollo_compiler::request::{RequestError, coerce_variable_values};
 use apollo_compiler::response::{GraphQLError, JsonMap};
 use apollo_compiler::validation::Valid;
+use apollo_compiler::{Name, Node};
 use bytes::Bytes;
 use serde::Serialize;
 use tokio::sync::Notify;
@@ -116,10 +116,23 @@ pub enum Kind {
     Subscription,
 }
 
+impl Kind {
+    /// As the specification of GraphQL calls it; a live query is a query.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Query | Self::Live => "query",
+            Self::Mutation => "mutation",
+            Self::Subscription => "subscription",
+        }
+    }
+}
+
 /// An operation that can be run.
 #[derive(Debug)]
 pub struct Prepared {
     kind: Kind,
+    name: Option<Name>,
     schema: Arc<Schema>,
     compiled: Arc<Compiled>,
     variables: Valid<JsonMap>,
@@ -133,6 +146,12 @@ impl Prepared {
     #[must_use]
     pub const fn kind(&self) -> Kind {
         self.kind
+    }
+
+    /// What the document calls it.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
     }
 
     /// The SQL that will run, for those who want to EXPLAIN it.
@@ -287,7 +306,8 @@ impl Operations {
             Self::followed(&serving, &compiled)?;
         }
         let subscribed = self.subscribed(&serving, &compiled, &variables, &request)?;
-        Ok(Prepared { kind, schema, compiled, variables, identity: request.identity, live, subscribed })
+        let name = operation.name.clone();
+        Ok(Prepared { kind, name, schema, compiled, variables, identity: request.identity, live, subscribed })
     }
 
     fn compiled(

@@ -10,6 +10,7 @@ use crate::graphql::code;
 use crate::graphql::plan::{Operand, PlanError, Root};
 use crate::graphql::response::{Extensions, FieldError, Segment, is_marked, resolve, resolve_root};
 use crate::graphql::sql::{Script, Statement};
+use crate::traces::{self, KeyValue};
 
 /// What a statement meets that was made for a schema of before: an undefined table, column, function, object or type; a
 /// missing privilege; a plan whose result changed. Appendix A of the Postgres manual.
@@ -18,6 +19,19 @@ pub(super) const STALE: [&str; 6] = ["42P01", "42703", "42883", "42704", "42501"
 impl Operations {
     /// Carries an operation out, once.
     pub async fn run(&self, prepared: &Prepared) -> Answer {
+        let begun = traces::begin();
+        let answer = self.carry_out(prepared).await;
+        begun.end("graphql", || {
+            [
+                KeyValue::new("graphql.operation.type", prepared.kind.name()),
+                KeyValue::new("graphql.operation.name", prepared.name().unwrap_or_default().to_owned()),
+                KeyValue::new("walcast.unavailable", answer.unavailable),
+            ]
+        });
+        answer
+    }
+
+    async fn carry_out(&self, prepared: &Prepared) -> Answer {
         match &prepared.compiled.script {
             Script::Query(statement) => self.query(prepared, statement).await,
             Script::Mutation(changes) => {

@@ -80,6 +80,7 @@ impl<'a> Reading<'a> {
                 (1..=63).contains(&text.len()) && text.bytes().all(letter)
             }
             Rule::Name => is_name(text),
+            Rule::Collector => is_collector(text),
             Rule::Directives => EnvFilter::builder().parse(text).is_ok(),
             _ => true,
         };
@@ -198,4 +199,12 @@ impl<'a> Reading<'a> {
 /// Whether Postgres could call something so (PostgreSQL manual, 4.1.1 Identifiers and Key Words).
 pub(super) fn is_name(text: &str) -> bool {
     (1..=63).contains(&text.len()) && !text.contains('\0')
+}
+
+/// TLS and credentials are for a collector on the same machine to add.
+fn is_collector(text: &str) -> bool {
+    url::Url::parse(text).is_ok_and(|url| {
+        let bare = url.username().is_empty() && url.password().is_none();
+        url.scheme() == "http" && url.has_host() && bare && url.query().is_none() && url.fragment().is_none()
+    })
 }

@@ -39,6 +39,8 @@ pub(super) enum Rule {
     Names,
     File,
     Directives,
+    /// The base of an OTLP/HTTP collector.
+    Collector,
     Origins,
     Hosts,
     /// Pairs of what SQL calls something and what GraphQL is to call it.
@@ -158,10 +160,12 @@ pub(super) const PAUSE: Setting = number("outbox.pause_ms", "1000", 0, 10_000, "
 pub(super) const STALL: Setting = number("outbox.stall_seconds", "10", 1, 3600, "seconds");
 pub(super) const LOG_FORMAT: Setting = text("log.format", Rule::OneOf(&["text", "json"]), "text");
 pub(super) const LOG_FILTER: Setting = text("log.filter", Rule::Directives, "info");
+pub(super) const OTLP_ENDPOINT: Setting = unset("traces.otlp_endpoint", Rule::Collector);
+pub(super) const ONE_IN: Setting = number("traces.one_in", "1", 1, 1_000_000, "spans");
 pub(super) const DRAIN: Setting = number("shutdown.drain_seconds", "10", 0, 600, "seconds");
 
 /// Every setting, in the order of the documentation.
-pub(super) const TABLE: [Setting; 57] = [
+pub(super) const TABLE: [Setting; 59] = [
     DATABASE_URL,
     SSLMODE,
     SSLROOTCERT,
@@ -218,6 +222,8 @@ pub(super) const TABLE: [Setting; 57] = [
     STALL,
     LOG_FORMAT,
     LOG_FILTER,
+    OTLP_ENDPOINT,
+    ONE_IN,
     DRAIN,
 ];
 
@@ -280,6 +286,7 @@ impl fmt::Display for Rule {
             Self::Directives => f.write_str(
                 "a level (error, warn, info, debug, trace) or directives such as walcast=debug,info",
             ),
+            Self::Collector => f.write_str("a URL such as http://localhost:4318"),
             Self::Origins => f.write_str("a list of origins, each *, null or scheme://host[:port]"),
             Self::Hosts => f.write_str("a list of hosts, each * or a name or address without port"),
             Self::DatabaseUrl => f.write_str("a URL such as postgres://walcast:PASSWORD@localhost:5432/app"),

@@ -409,9 +409,12 @@ fn the_documentation_shows_the_tables_defaults_and_ranges() {
             Fallback::PerMode { serve, demo } => format!("`{serve}`; in `demo` `{demo}`"),
             Fallback::Nothing if setting.key == "database.url" => "required".to_owned(),
             Fallback::Nothing => match setting.rule {
-                Rule::DatabaseUrl | Rule::Secret { .. } | Rule::Name | Rule::File | Rule::OneOf(_) => {
-                    "not set".to_owned()
-                }
+                Rule::DatabaseUrl
+                | Rule::Secret { .. }
+                | Rule::Name
+                | Rule::File
+                | Rule::Collector
+                | Rule::OneOf(_) => "not set".to_owned(),
                 _ => "empty".to_owned(),
             },
         };

@@ -96,6 +96,7 @@ mod snapshots;
 mod soak;
 mod starved;
 mod tls;
+mod traces;
 mod values;
 mod values_builtin;
 mod values_encoding;
