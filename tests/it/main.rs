@@ -28,6 +28,7 @@ mod error_codes;
 mod events;
 mod faults;
 mod faults_clients;
+mod faults_clock;
 mod faults_database;
 mod faults_disk;
 mod faults_promotion;
