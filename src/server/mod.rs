@@ -152,6 +152,7 @@ impl Server {
             graphiql: graphql.is_some() && settings.graphql.graphiql,
             graphql,
             sessions: http::Sessions::default(),
+            vanished: settings.limits.vanished,
             stop: stopped,
         };
         tracing::info!(%address, "listening");
