@@ -59,6 +59,7 @@ mod graphql_queries;
 mod graphql_read_sets;
 mod graphql_rights;
 mod graphql_sees;
+mod graphql_started;
 mod graphql_stream;
 mod graphql_subscription_streams;
 mod graphql_subscriptions;
