@@ -11,7 +11,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 
 /// Lets the system end the connection when for so long the other end has acknowledged nothing that was sent, or had no room
-/// for what waits (TCP_USER_TIMEOUT, tcp(7)), and asks it when nothing is sent. Linux counts the second from when room was
+/// for what waits (`TCP_USER_TIMEOUT`, tcp(7)), and asks it when nothing is sent. Linux counts the second from when room was
 /// first short until a whole segment of its own, of up to 64 KiB, has found room: who reads that much in this time is left
 /// alone. One with a smaller receive buffer that is full all the while is not, so `time` has to be generous: who could not
 /// keep up for minutes comes back with its cursor.

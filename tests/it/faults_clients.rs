@@ -167,7 +167,7 @@ async fn an_event_stream_that_is_never_read_ends_and_one_that_is_read_slowly_doe
     // More than the system's own buffers hold.
     insert(&client, 1..=3000, 10_000).await;
     let begun = Instant::now();
-    let (mut some, mut let_go) = ([0; 32 * 1024], None);
+    let (mut some, mut let_go) = (vec![0; 32 * 1024], None);
     while begun.elapsed() < Duration::from_secs(20) {
         slow.read_exact(&mut some).await.expect("a client that reads is not let go");
         let (_, text) = service.walcast().get("/metrics").await;

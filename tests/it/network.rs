@@ -1,5 +1,5 @@
 //! Networks on which packets vanish: a network namespace (ip-netns(8)) with two cables, pairs of virtual interfaces, to where
-//! the test runs. It takes the right to make them (CAP_NET_ADMIN, CAP_SYS_ADMIN).
+//! the test runs. It takes the right to make them (`CAP_NET_ADMIN`, `CAP_SYS_ADMIN`).
 
 use std::net::Ipv4Addr;
 use std::process::Command;
