@@ -139,6 +139,8 @@ check_system() {
   [ "$mode" = test ] || [ "$mode" = test-long ] || return 0
   have curl || missing+=(curl) # one of the examples
   have psql || missing+=(postgresql-client) # scripts/simulate_*.sh; Homebrew's needs brew link --force
+  have faketime || missing+=(faketime) # clocks that jump
+  [ "$(uname -s)" != Linux ] || have ip || missing+=(iproute2) # networks that lose packets
   [ -n "${CHROMIUM:-}" ] || [ -n "$(browser)" ] || missing+=(chromium)
   [ -x "$VENV/bin/python" ] || python_makes_venvs || missing+=(python3 python3-venv)
 }
@@ -192,13 +194,13 @@ install_with_apt() {
 explain_elsewhere() {
   local line="install them with your system's packages"
   if have brew; then
-    line="brew install postgresql@17 node; for the tests also: brew install python; brew install --cask google-chrome"
+    line="brew install postgresql@17 node; for the tests also: brew install libfaketime python; brew install --cask google-chrome"
   elif have dnf; then
-    line="dnf install gcc postgresql-server postgresql-contrib nodejs npm; for the tests also: chromium python3"
+    line="dnf install gcc postgresql-server postgresql-contrib nodejs npm; for the tests also: chromium iproute libfaketime python3"
   elif have pacman; then
-    line="pacman -S base-devel postgresql nodejs npm; for the tests also: chromium python"
+    line="pacman -S base-devel postgresql nodejs npm; for the tests also: chromium iproute2 libfaketime python"
   elif have apk; then
-    line="apk add build-base postgresql17 postgresql17-contrib nodejs npm; for the tests also: chromium python3"
+    line="apk add build-base postgresql17 postgresql17-contrib nodejs npm; for the tests also: chromium iproute2 libfaketime python3"
   fi
   fail "missing (Debian's names): ${missing[*]}" "$line" \
     "Postgres $OLDEST_POSTGRES or newer, Node.js $OLDEST_NODE or newer; PGBIN and CHROMIUM may name what is elsewhere"

@@ -154,6 +154,8 @@ pub struct Limits {
     pub sockets: usize,
     /// A socket from which nothing comes for so long is closed.
     pub idle: Duration,
+    /// A client over HTTP whose system acknowledges nothing for so long, or has no room for what waits, is let go.
+    pub vanished: Duration,
     /// The largest change of one row accepted from Postgres, in bytes.
     pub row_bytes: usize,
 }
@@ -293,6 +295,7 @@ impl Settings {
             joins_per_second: reading.u32(&table::JOINS),
             sockets: reading.usize(&table::SOCKETS),
             idle: reading.seconds(&table::IDLE),
+            vanished: reading.seconds(&table::VANISHED),
             row_bytes: reading.usize(&table::ROW_BYTES),
         };
         let window = Bounds {

@@ -13,6 +13,7 @@ mod guard;
 mod health;
 mod longpoll;
 mod metrics;
+mod peer;
 mod poll;
 mod reading;
 mod refused;
@@ -80,6 +81,8 @@ pub struct App {
     pub graphiql: bool,
     /// Who polls as Phoenix clients do.
     pub sessions: Sessions,
+    /// A client whose system acknowledges nothing for so long, or has no room for what waits, is let go.
+    pub vanished: Duration,
     /// True once the server stops.
     pub stop: watch::Receiver<bool>,
 }
@@ -231,6 +234,7 @@ async fn connection(
     router: TowerToHyperService<Router>,
 ) -> std::io::Result<()> {
     let stream = TcpStream::from_std(stream)?;
+    peer::bound(&stream, app.vanished);
     let peer = Peer(stream.peer_addr()?);
     let mut stop = app.stop.clone();
     let mut http = http1::Builder::new();

@@ -19,7 +19,7 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::refused::Refused;
-use super::{App, error, extension, guard};
+use super::{App, error, extension, guard, peer};
 use crate::channel::serializer::Version;
 use crate::hub::{Agreed, Greeting, Hub, Seat};
 
@@ -137,7 +137,9 @@ pub(super) async fn upgrade(State(app): State<Arc<App>>, request: Request) -> Re
         let Ok(upgraded) = upgrading.await else { return };
         // The server only ever serves this kind of stream.
         let Ok(parts) = Upgraded::downcast::<TokioIo<TcpStream>>(upgraded) else { return };
-        attach(&hub, parts.io.into_inner(), parts.read_buf, accepted);
+        let stream = parts.io.into_inner();
+        peer::unbound(&stream);
+        attach(&hub, stream, parts.read_buf, accepted);
     });
     let mut response = (StatusCode::SWITCHING_PROTOCOLS, headers).into_response();
     response.headers_mut().extend(extension.map(|value| (header::SEC_WEBSOCKET_EXTENSIONS, value)));

@@ -19,7 +19,7 @@ use apollo_compiler::validation::Valid;
 use apollo_compiler::{Name, Node};
 use bytes::Bytes;
 use serde::Serialize;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::graphql::code;
 use crate::graphql::plan::{self, Limits, PlanError};
@@ -62,6 +62,8 @@ pub enum Fault {
     Variables,
     /// There is no schema yet: the database was not reached. HTTP 503.
     Unavailable,
+    /// It has to follow changes, and these are not read yet. HTTP 503.
+    Unfollowed,
     /// GraphQL is off, and why is in the message: HTTP 503.
     Off,
 }
@@ -233,6 +235,7 @@ pub struct Operations {
     database: Arc<dyn Database>,
     limits: Limits,
     stale: Arc<Notify>,
+    followed: Arc<watch::Sender<bool>>,
 }
 
 impl Operations {
@@ -241,7 +244,26 @@ impl Operations {
     #[must_use]
     pub fn new(database: Arc<dyn Database>, limits: Limits, stale: Arc<Notify>) -> Self {
         let none = (Fault::Unavailable, "the schema has not been read from the database yet".to_owned());
-        Self { served: Arc::new(RwLock::new(Err(none))), database, limits, stale }
+        let followed = Arc::new(watch::Sender::new(true));
+        Self { served: Arc::new(RwLock::new(Err(none))), database, limits, stale, followed }
+    }
+
+    /// Whether changes are read, which is taken for granted until somebody says otherwise. Where they are not, operations
+    /// that have to follow them are refused as [`Fault::Unfollowed`].
+    pub fn follow(&self, followed: bool) {
+        self.followed.send_replace(followed);
+    }
+
+    /// Whether changes are read.
+    #[must_use]
+    pub fn is_followed(&self) -> bool {
+        *self.followed.borrow()
+    }
+
+    /// Waits until changes are read.
+    pub async fn until_followed(&self) {
+        // It has a sender of its own.
+        let _ = self.followed.subscribe().wait_for(|followed| *followed).await;
     }
 
     /// From now on this schema; `live` says whether changes tell all that happens to its rows, or why they do not.
@@ -302,6 +324,11 @@ impl Operations {
             OperationType::Subscription => Kind::Subscription,
         };
         let compiled = self.compiled(&schema, &document, operation, &variables)?;
+        // What the catalog told until then was from before walcast had its publication.
+        if matches!(kind, Kind::Live | Kind::Subscription) && !self.is_followed() {
+            let words = "the stream of changes is not live yet";
+            return Err(Refused::new(Fault::Unfollowed, code::UNAVAILABLE, words));
+        }
         if kind == Kind::Live {
             Self::followed(&serving, &compiled)?;
         }

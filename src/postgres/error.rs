@@ -40,6 +40,11 @@ pub enum PostgresError {
     /// The connection looks alive, but the server has given it up.
     #[error("the server says that nobody reads the slot: the replication session is dead")]
     Abandoned,
+    /// The connection looks alive, but nothing comes from the server any more.
+    #[error(
+        "the database is silent: nothing comes on the replication session, and questions are not answered"
+    )]
+    Silent,
     /// A step took too long.
     #[error("{what} took longer than {seconds} s")]
     Timeout {
@@ -115,6 +120,7 @@ impl PostgresError {
             Self::Stream(_)
             | Self::StreamEnded
             | Self::Abandoned
+            | Self::Silent
             | Self::Timeout { .. }
             | Self::ShuttingDown
             | Self::SlotInUse { .. } => Class::Retry,

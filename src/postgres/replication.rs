@@ -7,6 +7,7 @@ mod liveness;
 pub(super) use connecting::probe;
 
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -196,7 +197,8 @@ impl Reader {
         mut way: CatchingUp,
         epoch: Epoch,
     ) -> Result<(), PostgresError> {
-        let mut abandoned = pin!(liveness::abandoned(self.session.clone(), self.source.slot.clone()));
+        let heard = AtomicBool::new(false);
+        let mut lost = pin!(liveness::lost(self.session.clone(), self.source.slot.clone(), &heard));
         let mut progress = self.watches.progress.clone();
         let mut stop = self.stop.clone();
         let mut assembler = Assembler::after(self.passed);
@@ -210,9 +212,10 @@ impl Reader {
                     client.update_applied_lsn(pgwire_replication::Lsn::from_u64(lsn.0));
                     continue;
                 }
-                error = &mut abandoned => return Err(error),
+                error = &mut lost => return Err(error),
                 event = client.recv() => event,
             };
+            heard.store(true, Ordering::Relaxed);
             let event = event.map_err(|error| self.stream_error(error))?.ok_or(PostgresError::StreamEnded)?;
             match event {
                 ReplicationEvent::KeepAlive { wal_end, reply_requested, .. } => {

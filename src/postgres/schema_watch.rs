@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
 use tokio_postgres::Client;
 use tokio_postgres::types::{Oid, ToSql};
@@ -13,6 +13,7 @@ use super::introspection::{self, Fingerprint};
 use super::session::Session;
 use super::{Class, Login, PostgresError};
 use crate::graphql::catalog::Catalog;
+use crate::readiness::Readiness;
 
 /// How long it rests between two looks at least, however often it is nudged.
 const REST: Duration = Duration::from_millis(100);
@@ -35,6 +36,8 @@ pub enum Sight {
         version: String,
         /// Whether live queries are sound here, or why they are not.
         live: Result<(), String>,
+        /// Whether that was asked when changes were read already, and the publication was there.
+        followed: bool,
     },
     /// GraphQL must not be served: why, and what to do.
     Forbidden(String),
@@ -72,6 +75,8 @@ struct Memory {
     /// How often such writers came to their end.
     ended: u64,
     missing: Vec<String>,
+    /// Changes were read when it began.
+    followed: bool,
 }
 
 impl SchemaWatch {
@@ -102,11 +107,12 @@ impl SchemaWatch {
     }
 
     /// Tells what it sees, until the task is dropped.
-    pub async fn run(self, mut tell: impl FnMut(Sight) + Send) {
+    pub async fn run(self, mut readiness: watch::Receiver<Readiness>, mut tell: impl FnMut(Sight) + Send) {
         let mut memory = Memory::default();
         let mut told = None;
         let mut backoff = Backoff::default();
         loop {
+            memory.followed |= readiness.borrow().is_live();
             let looking = timeout(Duration::from_secs(LOOK_SECONDS), self.look(&mut memory)).await;
             let seen = looking.unwrap_or(Err(PostgresError::Timeout {
                 what: "reading the catalog",
@@ -134,7 +140,15 @@ impl SchemaWatch {
             }
             sleep(wait.unwrap_or(REST)).await;
             if wait.is_none() {
-                _ = timeout(IDLE, self.nudge.notified()).await;
+                let live = async {
+                    if readiness.wait_for(Readiness::is_live).await.is_err() {
+                        std::future::pending::<()>().await;
+                    }
+                };
+                tokio::select! {
+                    () = live, if !memory.followed => {}
+                    _ = timeout(IDLE, self.nudge.notified()) => {}
+                }
             }
         }
     }
@@ -181,7 +195,8 @@ impl SchemaWatch {
             })
         };
         let version = format!("{} {}", memory.fingerprint.all, memory.ended);
-        Ok(Sight::Catalog { catalog: Arc::clone(&memory.catalog), version, live })
+        let followed = memory.followed;
+        Ok(Sight::Catalog { catalog: Arc::clone(&memory.catalog), version, live, followed })
     }
 
     /// Whether the changes that are read are those of the database that is asked.

@@ -16,6 +16,7 @@ use crate::postgres::pool::{Pool, PoolOptions};
 use crate::postgres::schema_watch::{SchemaWatch, Sight};
 use crate::postgres::session::Session;
 use crate::postgres::{Login, introspection};
+use crate::readiness::Readiness;
 use crate::settings::{self, Settings};
 
 /// What clients are told where an operator has to mend something.
@@ -33,6 +34,7 @@ pub(super) fn start(
     settings: &Settings,
     database: &Login,
     followed: Session,
+    readiness: watch::Receiver<Readiness>,
     stopped: watch::Receiver<bool>,
 ) -> Result<Option<Serving>, ServerError> {
     let own = &settings.graphql;
@@ -64,6 +66,7 @@ pub(super) fn start(
     };
     let stale = Arc::new(Notify::new());
     let operations = Operations::new(Arc::new(pool.clone()), limits, Arc::clone(&stale));
+    operations.follow(false);
     let loopback = settings.listen.ip().to_canonical().is_loopback();
     let watch = SchemaWatch::new(
         &asked,
@@ -82,7 +85,7 @@ pub(super) fn start(
     };
     let feeds = Feeds::new(&operations, options);
     let (serving, fed) = (operations.clone(), feeds.clone());
-    tokio::spawn(watch.run(move |sight| tell(&serving, &fed, &names, sight)));
+    tokio::spawn(watch.run(readiness, move |sight| tell(&serving, &fed, &names, sight)));
     let endpoint = GraphQl::new(operations, feeds.clone(), Identity::default(), documents, stopped);
     Ok(Some(Serving { endpoint: Arc::new(endpoint), pool, feeds }))
 }
@@ -119,11 +122,12 @@ fn names(settings: &settings::GraphQl) -> Result<Names, ServerError> {
 
 fn tell(operations: &Operations, feeds: &Feeds, names: &Names, sight: Sight) {
     match sight {
-        Sight::Catalog { catalog, live, .. } => {
-            if let Err(reason) = &live {
+        Sight::Catalog { catalog, live, followed, .. } => {
+            if let (Err(reason), true) = (&live, followed) {
                 tracing::warn!(%reason, "live queries are refused");
             }
             operations.serve(served(&catalog, names), live);
+            operations.follow(followed);
             feeds.schema();
         }
         Sight::Forbidden(reason) => {

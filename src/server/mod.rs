@@ -114,7 +114,8 @@ impl Server {
         let hub = hub(settings, gate, snapshots).map_err(ServerError::Threads)?;
         let drain = settings.shutdown.drain;
         let (stop, stopped) = watch::channel(false);
-        let graphql = graphql::start(settings, database, session.clone(), stopped.clone())?;
+        let graphql =
+            graphql::start(settings, database, session.clone(), readiness.clone(), stopped.clone())?;
         let (graphql, pool, feeds) = match graphql {
             Some(graphql::Serving { endpoint, pool, feeds }) => (Some(endpoint), Some(pool), feeds),
             None => (None, None, Feeds::default()),
@@ -152,6 +153,7 @@ impl Server {
             graphiql: graphql.is_some() && settings.graphql.graphiql,
             graphql,
             sessions: http::Sessions::default(),
+            vanished: settings.limits.vanished,
             stop: stopped,
         };
         tracing::info!(%address, "listening");

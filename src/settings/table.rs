@@ -149,6 +149,7 @@ pub(super) const MEMBERS: Setting = number("limits.members_per_topic", "100000",
 pub(super) const JOINS: Setting = number("limits.joins_per_second", "100", 1, 100_000, "joins");
 pub(super) const SOCKETS: Setting = number("limits.sockets", "16384", 1, 1_000_000, "sockets");
 pub(super) const IDLE: Setting = number("limits.idle_seconds", "60", 1, 86_400, "seconds");
+pub(super) const VANISHED: Setting = number("limits.vanished_seconds", "300", 5, 3600, "seconds");
 pub(super) const ROW_BYTES: Setting = number("limits.row_bytes", "268435456", 1024, 2_147_483_647, "bytes");
 pub(super) const WINDOW_BYTES: Setting = number("window.bytes", "67108864", 0, 1 << 40, "bytes");
 pub(super) const WINDOW_AGE: Setting = number("window.age_seconds", "300", 0, 604_800, "seconds");
@@ -165,7 +166,7 @@ pub(super) const ONE_IN: Setting = number("traces.one_in", "1", 1, 1_000_000, "s
 pub(super) const DRAIN: Setting = number("shutdown.drain_seconds", "10", 0, 600, "seconds");
 
 /// Every setting, in the order of the documentation.
-pub(super) const TABLE: [Setting; 59] = [
+pub(super) const TABLE: [Setting; 60] = [
     DATABASE_URL,
     SSLMODE,
     SSLROOTCERT,
@@ -211,6 +212,7 @@ pub(super) const TABLE: [Setting; 59] = [
     JOINS,
     SOCKETS,
     IDLE,
+    VANISHED,
     ROW_BYTES,
     WINDOW_BYTES,
     WINDOW_AGE,

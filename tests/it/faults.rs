@@ -1,8 +1,10 @@
 //! Faults under load, with clients that come back by themselves and count: every row is told once and in order.
 
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::cluster::{self, Database};
@@ -29,22 +31,26 @@ pub fn scale<T>(ordinary: T, long: T) -> T {
 pub struct Load {
     clients: Vec<Follower>,
     writer: JoinHandle<()>,
-    written: tokio::sync::watch::Receiver<i32>,
-    stop: tokio::sync::watch::Sender<bool>,
+    written: watch::Receiver<i32>,
+    stop: watch::Sender<bool>,
 }
 
 impl Load {
     /// Starts as many clients, waits until all have joined, and begins to write a row every `pace`.
     pub async fn begin(service: &Service, url: &str, clients: usize, pace: Duration) -> Self {
-        let at = service.at();
+        Self::at(service.at(), url, clients, pace).await
+    }
+
+    /// As [`Load::begin`], of clients that find the server where `at` says.
+    pub async fn at(at: watch::Receiver<SocketAddr>, url: &str, clients: usize, pace: Duration) -> Self {
         let clients: Vec<Follower> =
             (0..clients).map(|_| Follower::start(&at, TOPIC, Keeping::Ids)).collect();
         patiently("every client has joined", &mut async || {
             clients.iter().all(|client| client.account().joins > 0)
         })
         .await;
-        let (stop, stopped) = tokio::sync::watch::channel(false);
-        let (count, written) = tokio::sync::watch::channel(0);
+        let (stop, stopped) = watch::channel(false);
+        let (count, written) = watch::channel(0);
         let url = url.to_owned();
         let writer = tokio::spawn(async move {
             let mut next = 1;
@@ -92,8 +98,8 @@ async fn write(
     url: &str,
     next: &mut i32,
     pace: Duration,
-    count: &tokio::sync::watch::Sender<i32>,
-    stopped: &tokio::sync::watch::Receiver<bool>,
+    count: &watch::Sender<i32>,
+    stopped: &watch::Receiver<bool>,
 ) -> Result<(), tokio_postgres::Error> {
     let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await?;
     tokio::spawn(connection);

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpSocket;
 
 use crate::cluster::{self, Database};
 use crate::faults::{patiently, scale};
@@ -147,4 +148,36 @@ async fn a_thousand_clients_that_resume_at_once_all_have_every_row() {
         assert_eq!((account.losses_told(), account.duplicated, account.disordered), (0, 0, 0));
     }
     drop(database);
+}
+
+#[tokio::test]
+async fn an_event_stream_that_is_never_read_ends_and_one_that_is_read_slowly_does_not() {
+    let (_database, client, service) = served(&[("WALCAST__LIMITS__VANISHED_SECONDS", "6")]).await;
+    let mut streams = Vec::new();
+    for _ in 0..2 {
+        let socket = TcpSocket::new_v4().unwrap();
+        let mut stream = socket.connect(service.walcast().address()).await.unwrap();
+        let request = format!("GET /events?topic={TOPIC} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        stream.read_u8().await.unwrap();
+        streams.push(stream);
+    }
+    // The system reckons in pieces of up to 64 KiB: fewer than one in this time count as none.
+    let (mut slow, deaf) = (streams.remove(0), streams.remove(0));
+    // More than the system's own buffers hold.
+    insert(&client, 1..=3000, 10_000).await;
+    let begun = Instant::now();
+    let (mut some, mut let_go) = (vec![0; 32 * 1024], None);
+    while begun.elapsed() < Duration::from_secs(20) {
+        slow.read_exact(&mut some).await.expect("a client that reads is not let go");
+        let (_, text) = service.walcast().get("/metrics").await;
+        if text.contains("\nwalcast_sockets 1\n") {
+            let_go.get_or_insert(begun.elapsed());
+        }
+        assert!(!text.contains("\nwalcast_sockets 0\n"), "the slow one was let go");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    let let_go = let_go.expect("the one that never reads is let go");
+    println!("it was let go after {let_go:?}");
+    drop(deaf);
 }

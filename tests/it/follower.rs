@@ -1,6 +1,8 @@
 //! A client that comes back by itself with its cursor, whatever becomes of its socket, and keeps an account of all that
 //! it was told.
 
+mod fetched;
+
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
@@ -37,6 +39,17 @@ pub enum Keeping {
         /// `select id, n, body from ..`.
         sql: String,
     },
+}
+
+/// How a follower is told.
+#[derive(Clone, Copy, Debug)]
+pub enum Way {
+    /// A channel of a WebSocket.
+    Socket,
+    /// `/events`.
+    Events,
+    /// `/poll`, again and again.
+    Polls,
 }
 
 /// A row: its number and a digest of its text.
@@ -163,11 +176,17 @@ struct Command {
 }
 
 impl Follower {
-    /// Follows `topic` at the server that listens where `at` says.
+    /// Follows `topic` at the server that listens where `at` says, over a WebSocket.
     pub fn start(at: &watch::Receiver<SocketAddr>, topic: &str, keeping: Keeping) -> Self {
+        Self::by(Way::Socket, at, topic, keeping)
+    }
+
+    /// The same by any way.
+    pub fn by(way: Way, at: &watch::Receiver<SocketAddr>, topic: &str, keeping: Keeping) -> Self {
         let account = Arc::new(Mutex::new(Account::default()));
         let (commands, received) = watch::channel(Command::default());
         let client = Session {
+            way,
             at: at.clone(),
             topic: topic.to_owned(),
             keeping,
@@ -205,6 +224,7 @@ impl Drop for Follower {
 }
 
 struct Session {
+    way: Way,
     at: watch::Receiver<SocketAddr>,
     topic: String,
     keeping: Keeping,
@@ -219,7 +239,7 @@ impl Session {
             let cut = self.commands.borrow().cut;
             let mut commands = self.commands.clone();
             tokio::select! {
-                _ = self.session() => {}
+                _ = self.told() => {}
                 _ = commands.wait_for(|command| command.cut != cut) => {}
             }
             // Jitter, as a client that is gentle with its server has it.
@@ -229,6 +249,15 @@ impl Session {
 
     fn account(&self) -> MutexGuard<'_, Account> {
         self.account.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Goes on until something is wrong.
+    async fn told(&mut self) -> Option<()> {
+        match self.way {
+            Way::Socket => self.session().await,
+            Way::Events => self.events().await,
+            Way::Polls => self.polls().await,
+        }
     }
 
     /// One socket, until something is wrong with it.

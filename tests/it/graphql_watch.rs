@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 use walcast::demo::cluster::Shutdown;
 use walcast::graphql::catalog::Catalog;
 use walcast::postgres::schema_watch::{SchemaWatch, Sight};
 use walcast::postgres::session::Session;
+use walcast::readiness::Readiness;
 
 use crate::walcast::PATIENCE;
 use crate::{cluster, postgres_binaries};
@@ -18,6 +19,7 @@ struct Watching {
     sights: mpsc::UnboundedReceiver<Sight>,
     nudge: Arc<Notify>,
     task: JoinHandle<()>,
+    _stream: watch::Sender<Readiness>,
 }
 
 impl Watching {
@@ -29,8 +31,9 @@ impl Watching {
         let watch =
             SchemaWatch::new(&asked, role, followed, schemas, "walcast", loopback, Arc::clone(&nudge));
         let (tell, sights) = mpsc::unbounded_channel();
-        let task = tokio::spawn(watch.run(move |sight| _ = tell.send(sight)));
-        Self { sights, nudge, task }
+        let (stream, readiness) = watch::channel(Readiness::live());
+        let task = tokio::spawn(watch.run(readiness, move |sight| _ = tell.send(sight)));
+        Self { sights, nudge, task, _stream: stream }
     }
 
     async fn next(&mut self) -> Sight {
@@ -208,7 +211,7 @@ async fn what_changes_results_without_a_row_is_told_while_the_catalog_stays() {
             .await
             .unwrap();
         let mut watching = Watching::start(&database.url(), None, &database.url(), true);
-        let Sight::Catalog { catalog: first, version, live: Ok(()) } = watching.next().await else {
+        let Sight::Catalog { catalog: first, version, live: Ok(()), .. } = watching.next().await else {
             panic!()
         };
         let mut versions = vec![version];
@@ -229,7 +232,9 @@ async fn what_changes_results_without_a_row_is_told_while_the_catalog_stays() {
                 .unwrap();
             watching.nudge.notify_one();
             client.batch_execute(change).await.unwrap();
-            let Sight::Catalog { catalog, version, live: Ok(()) } = watching.next().await else { panic!() };
+            let Sight::Catalog { catalog, version, live: Ok(()), .. } = watching.next().await else {
+                panic!()
+            };
             assert!(catalog == first, "{change} on {major}");
             assert!(!versions.contains(&version), "{change} on {major}");
             versions.push(version);

@@ -52,26 +52,14 @@ impl Stream {
         Self { socket: stream, raw: Vec::new(), text: String::new(), events: VecDeque::new(), ended: false }
     }
 
-    /// A live query of this graph, once the publication that walcast makes was seen by the one who reads the catalog.
+    /// A live query of this graph.
     pub async fn live(graph: &Graph, query: &str) -> Self {
         Self::followed(&graph.walcast, query).await
     }
 
-    /// The same of any walcast.
+    /// The same of any walcast, whose schema was read.
     pub async fn followed(walcast: &Walcast, query: &str) -> Self {
-        walcast.wait_for_status("live").await;
-        let deadline = std::time::Instant::now() + PATIENCE;
-        loop {
-            let mut stream = Self::open(walcast, query, &json!({}), "").await;
-            let first = stream.next().await.expect("a result");
-            let told = first.data.to_string();
-            let absent = ["the publication that walcast reads is not there", "there is no publication"];
-            if !absent.iter().any(|words| told.contains(words)) {
-                stream.events.push_front(first);
-                return stream;
-            }
-            assert!(std::time::Instant::now() < deadline, "{first:?}");
-        }
+        Self::open(walcast, query, &json!({}), "").await
     }
 
     /// The next event, which is to come in time; `None` at the end.

@@ -17,7 +17,7 @@ use tokio::sync::RwLock;
 use tokio::task::JoinHandle;
 use walcast::demo::cluster::Cluster;
 
-use crate::follower::{Follower, Keeping};
+use crate::follower::{Follower, Keeping, Way};
 use crate::proxy::Proxy;
 use crate::service::Service;
 use crate::{cluster, postgres_binaries};
@@ -31,16 +31,20 @@ create table items (id int primary key, n int, body text);
 alter table items replica identity full;
 create table journal (id int generated always as identity primary key, n int, body text);";
 
-/// Topic, what it shows, and how many follow it.
-const TOPICS: [(&str, &str, usize); 3] = [
-    ("realtime:public:items", "select id, n::int, body from items", 6),
-    ("realtime:public:items:n=lt.500", "select id, n::int, body from items where n < 500", 4),
-    ("realtime:public:journal", "select id, n, body from journal", 4),
+/// Topic and what it shows.
+const TOPICS: [(&str, &str); 3] = [
+    ("realtime:public:items", "select id, n::int, body from items"),
+    ("realtime:public:items:n=lt.500", "select id, n::int, body from items where n < 500"),
+    ("realtime:public:journal", "select id, n, body from journal"),
 ];
+
+/// How many follow each topic, and how they are told.
+const WAYS: [(Way, usize); 3] = [(Way::Socket, 4), (Way::Events, 2), (Way::Polls, 2)];
 
 /// A client and what it should hold.
 struct Watcher {
     follower: Follower,
+    way: Way,
     topic: &'static str,
     sql: &'static str,
 }
@@ -73,15 +77,16 @@ impl Soak {
         // Small pieces of work are enough to fall out of such a window.
         let service = Service::start(&proxy.url(&url), &[("WALCAST__WINDOW__BYTES", "2097152")]).await;
         let at = service.at();
-        let watchers = TOPICS.iter().flat_map(|&(topic, sql, count)| {
+        let mut watchers = Vec::new();
+        for (topic, sql) in TOPICS {
             let keeping = Keeping::Table { url: url.clone(), sql: sql.to_owned() };
-            let at = at.clone();
-            (0..count).map(move |_| {
-                let follower = Follower::start(&at, topic, keeping.clone());
-                Watcher { follower, topic, sql }
-            })
-        });
-        let watchers = watchers.collect();
+            for (way, count) in WAYS {
+                for _ in 0..count {
+                    let follower = Follower::by(way, &at, topic, keeping.clone());
+                    watchers.push(Watcher { follower, way, topic, sql });
+                }
+            }
+        }
         let rest = Arc::new(RwLock::new(()));
         let transactions = Arc::new(AtomicU64::new(0));
         let writers = (0..3).map(|number| {
@@ -134,7 +139,9 @@ impl Soak {
         self.progress(begun);
         println!("seed                 {seed}");
         println!("seconds              {}", begun.elapsed().as_secs());
-        println!("clients              {}", self.watchers.len());
+        for (way, count) in WAYS {
+            println!("clients              {} x {way:?}", TOPICS.len() * count);
+        }
         println!("comparisons at rest  {}", self.rounds);
         for (fault, count) in &self.faults {
             println!("fault                {count:5} x {fault}");

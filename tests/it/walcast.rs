@@ -1,7 +1,7 @@
 //! The program under test, as a process of its own.
 
 use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
@@ -51,7 +51,11 @@ impl Walcast {
 
     /// As [`Walcast::serve`], but returns when the port is open.
     pub fn spawn(url: &str, environment: &[(&str, &str)]) -> Self {
-        let mut command = command();
+        Self::spawn_by(command(), url, environment)
+    }
+
+    /// As [`Walcast::spawn`], by a command that runs the program in another way.
+    pub fn spawn_by(mut command: Command, url: &str, environment: &[(&str, &str)]) -> Self {
         command
             .arg("serve")
             .env("DATABASE_URL", url)
@@ -97,6 +101,11 @@ impl Walcast {
     /// Where it listens.
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// One that listens everywhere is asked at this address from now on.
+    pub const fn reach_by(&mut self, address: IpAddr) {
+        self.address.set_ip(address);
     }
 
     /// Its process id.

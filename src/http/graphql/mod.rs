@@ -11,6 +11,7 @@ mod single;
 mod sse;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request as HttpRequest, State};
@@ -34,6 +35,9 @@ use single::Streams;
 /// When a client may try again what the database could not answer, in seconds. Connections to it are tried again in
 /// pauses of up to 10 s.
 const RETRY_AFTER: &str = "5";
+
+/// For how long an operation that has to follow changes waits for the stream to be live. It is that of joins.
+const FOLLOWED: Duration = Duration::from_secs(8);
 
 /// The GraphQL endpoint.
 pub struct GraphQl {
@@ -66,12 +70,25 @@ impl GraphQl {
         Self { operations, feeds, identity, documents, stop, streams: Streams::default() }
     }
 
-    /// Parses and checks an operation.
-    fn prepare(&self, parameters: Parameters) -> Result<Prepared, Refusal> {
+    /// Parses and checks an operation. One that has to follow changes waits for them to be read, as a join does.
+    async fn prepare(&self, parameters: Parameters) -> Result<Prepared, Refusal> {
         let Parameters { query, document_id, operation_name, variables, .. } = parameters;
         let document = self.documents.resolve(query, document_id.as_deref())?;
         let request = Request { document, operation_name, variables, identity: self.identity.clone() };
-        Ok(self.operations.prepare(request)?)
+        if self.operations.is_followed() {
+            return Ok(self.operations.prepare(request)?);
+        }
+        match self.operations.prepare(request.clone()) {
+            Err(Refused { fault: Fault::Unfollowed, .. }) => {
+                let mut stop = self.stop.clone();
+                tokio::select! {
+                    _ = tokio::time::timeout(FOLLOWED, self.operations.until_followed()) => {}
+                    () = stopped(&mut stop) => {}
+                }
+                Ok(self.operations.prepare(request)?)
+            }
+            prepared => Ok(prepared?),
+        }
     }
 
     /// Carries an operation out, as far as its results are asked for. `last` is the id of the result that the client of a
@@ -177,7 +194,10 @@ async fn answer(
     parameters: Result<Parameters, Problem>,
 ) -> Response {
     let accept = Accept::parse(request::joined(headers, &header::ACCEPT).as_deref());
-    let prepared = parameters.map_err(Refusal::from).and_then(|parameters| graphql.prepare(parameters));
+    let prepared = match parameters {
+        Ok(parameters) => graphql.prepare(parameters).await,
+        Err(problem) => Err(problem.into()),
+    };
     let mut response = match prepared {
         Ok(prepared) => {
             let last = headers.get("last-event-id").and_then(|last| last.to_str().ok());
@@ -224,7 +244,7 @@ async fn carry_out(
 /// is told as a result.
 fn refuse(accept: &Accept, refusal: Refusal) -> Response {
     let (status, body) = match refusal {
-        Refusal::Operation(Refused { fault: Fault::Unavailable, body }) => {
+        Refusal::Operation(Refused { fault: Fault::Unavailable | Fault::Unfollowed, body }) => {
             return unavailable(json(accept), body);
         }
         Refusal::Operation(Refused { fault: Fault::Off, body }) => {

@@ -200,18 +200,18 @@ pub(super) async fn operate(
     let Some(token) = token(&headers, &uri).filter(|token| graphql.streams.lock().contains_key(token)) else {
         return no_stream();
     };
-    match start(&graphql, &token, Parameters::from_body(&headers, body).await) {
+    match start(&graphql, &token, Parameters::from_body(&headers, body).await).await {
         Ok(()) => StatusCode::ACCEPTED.into_response(),
         Err(Refusal::Request(problem)) => problem.response(Json::Legacy),
         Err(Refusal::Operation(refused)) => match refused.fault {
-            Fault::Unavailable => unavailable(Json::Legacy, refused.body),
+            Fault::Unavailable | Fault::Unfollowed => unavailable(Json::Legacy, refused.body),
             Fault::Off => plain(StatusCode::SERVICE_UNAVAILABLE, Json::Legacy, refused.body),
             _ => plain(StatusCode::BAD_REQUEST, Json::Legacy, refused.body),
         },
     }
 }
 
-fn start(
+async fn start(
     graphql: &Arc<GraphQl>,
     token: &str,
     parameters: Result<Parameters, Problem>,
@@ -223,7 +223,7 @@ fn start(
         let message = "Operation ID is missing";
         return Err(Problem::new(StatusCode::BAD_REQUEST, "OperationIdMissing", message).into());
     }
-    let prepared = graphql.prepare(parameters)?;
+    let prepared = graphql.prepare(parameters).await?;
     let mut streams = graphql.streams.lock();
     let Some(Stream { tasks, operations, queue: Some(queue), .. }) = streams.get_mut(token) else {
         return Err(stream_not_found().into());

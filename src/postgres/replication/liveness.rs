@@ -1,6 +1,7 @@
 //! Signs that a session is dead, or about to be.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::postgres::PostgresError;
@@ -8,6 +9,9 @@ use crate::postgres::session::Session;
 
 /// How often the server is asked whether somebody reads the slot.
 const ASK: Duration = Duration::from_secs(5);
+
+/// So many questions in a row without an answer, which takes half a minute, are no busy server any more.
+const UNANSWERED: u32 = 3;
 
 /// Recognises a server that shuts down: it waits for us with keepalives that each ask for a reply, many
 /// in a row, and would wait as long as we hold acknowledgements back.
@@ -34,24 +38,35 @@ impl ShutdownSigns {
 }
 
 /// Resolves when the server says, twice in a row, that nobody reads the slot: the walsender has given us
-/// up, behind a connection that looks alive from here.
+/// up, behind a connection that looks alive from here. Or when packets vanish: question after question stays without an
+/// answer, and the stream, which sets `heard` whenever something comes, is silent as well.
 ///
 /// Silence alone means nothing. We report our position more often than the server asks for it, so that it
 /// sends nothing by itself while idle; and a huge transaction is read for minutes before its first row.
-pub(super) async fn abandoned(session: Session, slot: String) -> PostgresError {
-    let mut suspected = false;
+pub(super) async fn lost(session: Session, slot: String, heard: &AtomicBool) -> PostgresError {
+    let (mut suspected, mut unanswered) = (false, 0);
     loop {
+        heard.store(false, Ordering::Relaxed);
         tokio::time::sleep(ASK).await;
-        // The SQL session may have died as silently as the stream: the next question takes another one. A server
-        // that cannot be asked shows itself on the stream, or comes back.
-        let Ok(active) = slot_is_active(&session, &slot).await else {
-            session.discard().await;
-            continue;
-        };
-        if !active && std::mem::replace(&mut suspected, true) {
-            return PostgresError::Abandoned;
+        match slot_is_active(&session, &slot).await {
+            Ok(active) => {
+                if !active && std::mem::replace(&mut suspected, true) {
+                    return PostgresError::Abandoned;
+                }
+                suspected &= !active;
+                unanswered = 0;
+            }
+            Err(error) => {
+                // The SQL session may have died as silently as the stream: the next question takes another one.
+                session.discard().await;
+                // A refusal is an answer.
+                let silent = error.sqlstate().is_none() && !heard.load(Ordering::Relaxed);
+                unanswered = if silent { unanswered + 1 } else { 0 };
+                if unanswered == UNANSWERED {
+                    return PostgresError::Silent;
+                }
+            }
         }
-        suspected &= !active;
     }
 }
 

@@ -38,7 +38,7 @@ impl Soak {
                     insert into items values (-1, 0, 'rest') on conflict (id) do update set n = 0; commit";
         client.batch_execute(last).await.unwrap();
         let mut tables = BTreeMap::new();
-        for (topic, sql, _) in TOPICS {
+        for (topic, sql) in TOPICS {
             tables.insert(topic, select(&url, sql).await.expect("the server is there"));
         }
         for watcher in &self.watchers {
@@ -48,9 +48,10 @@ impl Soak {
                 if begun.elapsed() > SETTLING {
                     let account = watcher.follower.account();
                     panic!(
-                        "{} ({}) differs from SQL: {}; {} joins, {:?}, {:?}\n{}",
+                        "{} ({}, {:?}) differs from SQL: {}; {} joins, {:?}, {:?}\n{}",
                         watcher.topic,
                         watcher.sql,
+                        watcher.way,
                         differences(truth, &account.table),
                         account.joins,
                         account.told,
@@ -61,7 +62,7 @@ impl Soak {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         }
-        for (topic, ..) in TOPICS {
+        for (topic, _) in TOPICS {
             let followers = self.watchers.iter().filter(|watcher| watcher.topic == topic);
             let followers: Vec<&Follower> = followers.map(|watcher| &watcher.follower).collect();
             agree(topic, &followers, &self.service.walcast().log());
