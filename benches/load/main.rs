@@ -3,7 +3,8 @@
 //! ```text
 //! cargo bench --bench load                 everything, medians of 5 runs; writes docs/benchmarks.md and its charts
 //! cargo bench --bench load -- quick        the same in seconds, with sizes that prove nothing; writes nothing
-//! cargo bench --bench load -- fanout       one of: fanout, filters, stuck, compress, coalesce, bulk, slow; writes nothing
+//! cargo bench --bench load -- fanout       one of: fanout, filters, stuck, compress, coalesce,
+//!                                          window, bulk, slow; writes nothing
 //! cargo bench --bench load -- fanout 1     with another number of runs
 //! cargo bench --bench load -- fanout walcast tuned    of some of: walcast, tuned, ws, socket.io, bare
 //! ```
@@ -122,6 +123,20 @@ fn main() {
         tell(
             format!("CPU a delivery, 200 rows/s x {sockets} sockets: at once; waiting for 50 ms"),
             format!("{:.2} us; {:.2} us", off.cpu, on.cpu),
+        );
+    }
+    if wanted("window") {
+        let (sockets, rows) = (100, if quick { 100 } else { 1000 });
+        let [off, on] = runtime.block_on(trades::window(&postgres, size.runs, sockets, rows));
+        let ((p50, p99), (beside50, beside99)) = (off.latency, on.latency);
+        tell(
+            format!(
+                "CPU a delivery, p50, p99, 200 rows/s x {sockets} sockets: without a replay window; with it"
+            ),
+            format!(
+                "{:.2} us, {p50:.1}, {p99:.1} ms; {:.2} us, {beside50:.1}, {beside99:.1} ms",
+                off.cpu, on.cpu
+            ),
         );
     }
     report.print();

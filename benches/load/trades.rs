@@ -1,4 +1,4 @@
-//! What is off by default, since it trades one thing for another: compression, and changes that wait for more.
+//! What a setting costs and what it brings: compression, changes that wait for more, and the replay window.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -15,6 +15,8 @@ pub struct Figures {
     pub cpu: f64,
     /// Bytes on the wire for each delivery.
     pub bytes: f64,
+    /// Milliseconds from a row's writing to its reading, where that is looked at: the median, and the 99th percentile.
+    pub latency: (f64, f64),
 }
 
 /// How rows are written.
@@ -47,6 +49,16 @@ pub async fn coalesce(postgres: &Postgres, runs: usize, sockets: usize, rows: i6
     ]
 }
 
+/// The same rows with and without a window to come back to.
+pub async fn window(postgres: &Postgres, runs: usize, sockets: usize, rows: i64) -> [Figures; 2] {
+    let (off, on) = (("WALCAST__WINDOW__BYTES", "0"), ("WALCAST__WINDOW__BYTES", "67108864"));
+    let pace = Pace::Single(rows);
+    [
+        measure(postgres, runs, off, Look::Time, sockets, pace).await,
+        measure(postgres, runs, on, Look::Time, sockets, pace).await,
+    ]
+}
+
 async fn measure(
     postgres: &Postgres,
     runs: usize,
@@ -56,7 +68,7 @@ async fn measure(
     pace: Pace,
 ) -> Figures {
     let sql = postgres.client().await;
-    let (mut cpu, mut bytes) = (Vec::new(), Vec::new());
+    let (mut cpu, mut bytes, mut p50, mut p99) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for _ in 0..runs {
         fanout::prepare(&sql, false).await;
         let walcast = Walcast::serve_with(postgres, &[setting]).await;
@@ -88,7 +100,14 @@ async fn measure(
         let deliveries = rows as f64 * sockets as f64;
         cpu.push((walcast.cpu() - before.0) * 1e6 / deliveries);
         bytes.push((crowd.seen.bytes.load(Ordering::Relaxed) - before.1) as f64 / deliveries);
+        let mut latencies = std::mem::take(&mut *crowd.seen.latencies.lock().unwrap());
+        if !latencies.is_empty() {
+            latencies.sort_by(f64::total_cmp);
+            p50.push(latencies[latencies.len() / 2]);
+            p99.push(latencies[latencies.len() * 99 / 100]);
+        }
         assert_eq!(crowd.seen.closed.load(Ordering::Relaxed), 0);
     }
-    Figures { cpu: median(cpu), bytes: median(bytes) }
+    let latency = if p50.is_empty() { (0.0, 0.0) } else { (median(p50), median(p99)) };
+    Figures { cpu: median(cpu), bytes: median(bytes), latency }
 }
