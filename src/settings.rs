@@ -5,6 +5,7 @@
 //! and each is read by itself from the merged layers.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZero;
 use std::path::Path;
 use std::time::Duration;
 
@@ -129,6 +130,8 @@ pub struct Channels {
     pub compression: bool,
     /// Which topics' changes wait for more of them.
     pub coalescing: Coalescing,
+    /// Threads that own sockets; `None`: as many as suit the machine.
+    pub shards: Option<NonZero<usize>>,
 }
 
 /// What administrative endpoints need.
@@ -285,7 +288,8 @@ impl Settings {
             Coalescing::default()
         });
         let compression = reading.flag(&table::COMPRESSION);
-        let channels = Channels { profile, compression, coalescing };
+        let shards = NonZero::new(reading.usize(&table::SHARDS));
+        let channels = Channels { profile, compression, coalescing, shards };
         let graphql = GraphQl::read(reading, database.as_ref());
         let admin = Admin { secret: reading.secret(&table::ADMIN_SECRET) };
         let limits = Limits {

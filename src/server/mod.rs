@@ -6,6 +6,7 @@
 mod graphql;
 
 use std::net::SocketAddr;
+use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -222,7 +223,10 @@ fn hub(settings: &Settings, gate: Gate, snapshots: Snapshots) -> std::io::Result
     let (ask, questions) = mpsc::channel(QUESTIONS);
     let known = gate.clone();
     tokio::spawn(gate.run(questions));
-    let shards = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    // One core is for the reader, the dispatcher and HTTP: they must not wait for the shards that they feed.
+    let suitable =
+        || std::thread::available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1).max(1));
+    let shards = settings.channels.shards.map_or_else(suitable, NonZero::get);
     let (wish, wanted) = mpsc::channel(QUESTIONS);
     tokio::spawn(snapshots.run(wanted));
     let door = Door { known: Arc::new(move |topic| known.known(topic)), questions: ask, snapshots: wish };

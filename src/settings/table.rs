@@ -118,6 +118,7 @@ pub(super) const HOSTS: Setting = unset("auth.hosts", Rule::Hosts);
 pub(super) const PROFILE: Setting =
     text("channels.profile", Rule::OneOf(&["default", "exact", "text"]), "default");
 pub(super) const COMPRESSION: Setting = text("channels.compression", Rule::Flag, "false");
+pub(super) const SHARDS: Setting = number("channels.shards", "0", 0, 256, "threads");
 pub(super) const COALESCING: Setting = unset("channels.coalesce", Rule::Coalescing);
 pub(super) const ADMIN_SECRET: Setting = unset("admin.secret", Rule::Secret { min: 16 });
 pub(super) const GRAPHQL: Setting = text("graphql.enabled", Rule::Flag, "true");
@@ -166,7 +167,7 @@ pub(super) const ONE_IN: Setting = number("traces.one_in", "1", 1, 1_000_000, "s
 pub(super) const DRAIN: Setting = number("shutdown.drain_seconds", "10", 0, 600, "seconds");
 
 /// Every setting, in the order of the documentation.
-pub(super) const TABLE: [Setting; 60] = [
+pub(super) const TABLE: [Setting; 61] = [
     DATABASE_URL,
     SSLMODE,
     SSLROOTCERT,
@@ -186,6 +187,7 @@ pub(super) const TABLE: [Setting; 60] = [
     PROFILE,
     COMPRESSION,
     COALESCING,
+    SHARDS,
     GRAPHQL,
     GRAPHQL_URL,
     GRAPHQL_ROLE,

@@ -64,6 +64,8 @@ impl Walcast {
             .env("WALCAST__REPLICATION__CREATE_PUBLICATION", "true")
             .env("WALCAST__LOG__FORMAT", "json")
             .env("WALCAST__LOG__FILTER", "info")
+            // More than one on every machine: what shards share is part of what is tested.
+            .env("WALCAST__CHANNELS__SHARDS", "2")
             .envs(environment.iter().copied());
         Self::start(command)
     }
