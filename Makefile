@@ -10,7 +10,7 @@ TIME ?= 60
 MINUTES ?= 30
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-long demo test test-long lint format bench bench-quick fuzz clean
+.PHONY: help setup setup-long demo test test-long soak lint format bench bench-quick fuzz clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
