@@ -109,9 +109,30 @@ fn main() {
             ),
         );
     }
+    runtime.block_on(trade(&postgres, size.runs, quick, wanted, tell));
+    report.print();
+    if scenario.is_none() && !quick && kinds.len() == Kind::ALL.len() {
+        report.write();
+    }
+    if scenario.as_deref() == Some("bulk") || (scenario.is_none() && !quick) {
+        runtime.block_on(bulk::bulk(&postgres, size.runs));
+    }
+    if scenario.as_deref() == Some("slow") || (scenario.is_none() && !quick) {
+        runtime.block_on(bulk::slow(&postgres, size.runs));
+    }
+}
+
+/// What settings cost and bring.
+async fn trade(
+    postgres: &server::Postgres,
+    runs: usize,
+    quick: bool,
+    wanted: impl Fn(&str) -> bool,
+    mut tell: impl FnMut(String, String),
+) {
     if wanted("compress") {
         let (sockets, bursts) = if quick { (100, 3) } else { (1000, 10) };
-        let [off, on] = runtime.block_on(trades::compress(&postgres, size.runs, sockets, bursts));
+        let [off, on] = trades::compress(postgres, runs, sockets, bursts).await;
         tell(
             format!("bytes and CPU a delivery, bursts of 100 rows x {sockets} sockets: plain; compressed"),
             format!("{:.0} B, {:.2} us; {:.0} B, {:.2} us", off.bytes, off.cpu, on.bytes, on.cpu),
@@ -119,7 +140,7 @@ fn main() {
     }
     if wanted("coalesce") {
         let (sockets, rows) = if quick { (100, 100) } else { (100, 1000) };
-        let [off, on] = runtime.block_on(trades::coalesce(&postgres, size.runs, sockets, rows));
+        let [off, on] = trades::coalesce(postgres, runs, sockets, rows).await;
         tell(
             format!("CPU a delivery, 200 rows/s x {sockets} sockets: at once; waiting for 50 ms"),
             format!("{:.2} us; {:.2} us", off.cpu, on.cpu),
@@ -127,7 +148,7 @@ fn main() {
     }
     if wanted("window") {
         let (sockets, rows) = (100, if quick { 100 } else { 1000 });
-        let [off, on] = runtime.block_on(trades::window(&postgres, size.runs, sockets, rows));
+        let [off, on] = trades::window(postgres, runs, sockets, rows).await;
         let ((p50, p99), (beside50, beside99)) = (off.latency, on.latency);
         tell(
             format!(
@@ -138,15 +159,5 @@ fn main() {
                 off.cpu, on.cpu
             ),
         );
-    }
-    report.print();
-    if scenario.is_none() && !quick && kinds.len() == Kind::ALL.len() {
-        report.write();
-    }
-    if scenario.as_deref() == Some("bulk") || (scenario.is_none() && !quick) {
-        runtime.block_on(bulk::bulk(&postgres, size.runs));
-    }
-    if scenario.as_deref() == Some("slow") || (scenario.is_none() && !quick) {
-        runtime.block_on(bulk::slow(&postgres, size.runs));
     }
 }

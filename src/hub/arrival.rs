@@ -72,6 +72,8 @@ impl Arrival {
         let Self { stream, receiver: Receiver { reception, head_bytes, patience, mut stop }, place } = self;
         let stream = tokio::net::TcpStream::from_std(stream).ok()?;
         let greeting = tokio::select! {
+            // What was asked before the server stops is answered.
+            biased;
             greeting = tokio::time::timeout(patience, greeting(shard, &stream, &*reception, head_bytes)) => greeting.ok()?,
             _ = stop.wait_for(|stop| *stop) => return None,
         };

@@ -25,6 +25,9 @@ use crate::topic::pattern::Pattern;
 /// Bytes that may wait for a socket before more is taken from the window.
 pub(super) const LOW: usize = 64 * 1024;
 
+/// How often a channel that waits for others is looked at: whether it is still there.
+pub(super) const LOOK: Duration = Duration::from_secs(1);
+
 /// What is held is routed the moment after.
 const SOON: Duration = Duration::from_millis(1);
 
@@ -68,14 +71,20 @@ impl Shard {
     /// Tells the channel what it missed, until it is a member.
     pub(super) async fn catch_up(&self, connection: &Rc<Connection>, join: &Join, mut behind: Behind) {
         loop {
-            let wanted = connection.state.borrow().conversation.has_joined(join.channel);
-            if !wanted || !connection.drained(LOW).await {
+            if !connection.serves(join.channel) || !connection.drained(LOW).await {
                 return;
             }
             let step = {
                 // One channel at a time, and everybody else between two steps: what happens now must not wait for a
                 // thousand who come back.
                 let _turn = self.turn.acquire().await;
+                // Meanwhile it may have left, or another channel of its socket had its turn.
+                if !connection.serves(join.channel) {
+                    return;
+                }
+                if connection.state.borrow().outbox.bytes() > LOW {
+                    continue;
+                }
                 let step = match self.replay(connection, join, &mut behind) {
                     Ok(true) => self.go_live(connection, join, &mut behind),
                     Ok(false) => Ok(Step::On),
@@ -89,7 +98,8 @@ impl Shard {
             match step {
                 Ok(Step::On) => {}
                 Ok(Step::Soon) => tokio::time::sleep(SOON).await,
-                Ok(Step::Ahead) => behind.listening.changed().await,
+                // Nobody says that the socket is gone meanwhile.
+                Ok(Step::Ahead) => drop(tokio::time::timeout(LOOK, behind.listening.changed()).await),
                 Ok(Step::Done) => return,
                 Err(Fallen { oldest }) => {
                     tracing::debug!(cursor = %behind.cursor, %oldest, "a channel fell out of the window while it caught up");

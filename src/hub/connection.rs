@@ -187,6 +187,12 @@ impl Connection {
         self.stream.peer_addr().ok()
     }
 
+    /// Whether the channel is still joined, on an open socket.
+    pub(super) fn serves(&self, channel: ChannelId) -> bool {
+        let state = self.state.borrow();
+        state.is_open() && state.conversation.has_joined(channel)
+    }
+
     /// Reads and writes until the socket has ended.
     pub(super) async fn run(self: &Rc<Self>, shard: &Rc<Shard>) {
         loop {

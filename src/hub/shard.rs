@@ -30,6 +30,9 @@ const SCRATCH_BYTES: usize = 64 * 1024;
 /// How often sockets are looked at that say or take nothing.
 const SWEEP: Duration = Duration::from_secs(1);
 
+/// Sockets that are told something before all are heard again.
+const UNHEARD: usize = 1024;
+
 /// How long a socket that was closed for its slowness may take to read the close frame.
 const SLOW_CLOSE: Duration = Duration::from_secs(2);
 
@@ -52,6 +55,8 @@ pub(super) struct Shard {
     pub(super) turn: Semaphore,
     /// Bytes that waited in outboxes at the last sweep.
     pending: Cell<usize>,
+    /// Whether everybody is on the way out, and so is who comes.
+    draining: Cell<bool>,
     /// Wakes the drain when the last socket is gone.
     emptied: Notify,
 }
@@ -85,6 +90,7 @@ pub(super) fn start(
             joined: Cell::default(),
             turn: Semaphore::new(1),
             pending: Cell::default(),
+            draining: Cell::default(),
             emptied: Notify::new(),
         });
         LocalSet::new().block_on(&runtime, shard.run(coming, work));
@@ -156,6 +162,8 @@ impl Shard {
                     }
                     self.tell_or_hold(&mut waiting, Batch { deliveries, commits, budget: Some(budget) })
                         .await;
+                    // Sockets are heard between two batches, however many there are.
+                    tokio::task::yield_now().await;
                 }
                 Work::Hurry => self.release(&mut waiting).await,
                 Work::Reached(position, epoch) => self.reach(&mut waiting, position, epoch),
@@ -189,6 +197,9 @@ impl Shard {
         let connection = Rc::new(Connection::new(stream, agreed, &self.rules, seat, place));
         let key = self.connections.borrow_mut().insert(Rc::clone(&connection));
         connection.begin(self, answer, &early);
+        if self.draining.get() {
+            connection.close(Closing::RESTART, false, SLOW_CLOSE);
+        }
         let shard = Rc::clone(self);
         tokio::task::spawn_local(async move {
             connection.run(&shard).await;
@@ -223,8 +234,15 @@ impl Shard {
         // A frame with others behind it waits for them, so that each socket is written to once.
         let mut listed: Vec<Rc<Connection>> = Vec::new();
         let alone = deliveries.len() == 1;
+        let mut unheard = 0;
         for delivery in &deliveries {
-            let full = self.distribute(delivery, (!alone).then_some(&mut listed));
+            if unheard > UNHEARD {
+                unheard = 0;
+                flush(&mut listed);
+                tokio::task::yield_now().await;
+            }
+            let (told, full) = self.distribute(delivery, (!alone).then_some(&mut listed));
+            unheard += told;
             if full.is_empty() {
                 continue;
             }
@@ -243,17 +261,18 @@ impl Shard {
     }
 
     /// Puts the frames of one change, or of several in a row, where there is room: into sockets at once, or into
-    /// outboxes that are `listed`. Returns whom there was none for.
+    /// outboxes that are `listed`. Returns how many were told,
+    /// and whom there was no room for.
     fn distribute(
         &self,
         delivery: &Delivery,
         mut listed: Option<&mut Vec<Rc<Connection>>>,
-    ) -> Vec<(Rc<Connection>, Frame)> {
+    ) -> (usize, Vec<(Rc<Connection>, Frame)>) {
         let mut full = Vec::new();
-        let mut told: u64 = 0;
+        let mut told = 0;
         let now = Instant::now();
         let members = self.members.borrow();
-        let Some(members) = members.get(&delivery.topic) else { return full };
+        let Some(members) = members.get(&delivery.topic) else { return (0, full) };
         for (_, member) in members {
             if delivery.sequence <= member.after {
                 continue;
@@ -270,7 +289,7 @@ impl Shard {
                 full.push((Rc::clone(connection), frame.clone()));
                 continue;
             }
-            told += u64::from(delivery.changes);
+            told += 1;
             let Some(listed) = &mut listed else {
                 connection.send(state, frame, now);
                 continue;
@@ -280,8 +299,8 @@ impl Shard {
                 listed.push(Rc::clone(connection));
             }
         }
-        COUNTED.deliveries.add(told);
-        full
+        COUNTED.deliveries.add(u64::from(delivery.changes) * told as u64);
+        (told, full)
     }
 
     /// Waits until the outbox has room, or closes a socket that had its time; `false` when it is closed.
@@ -347,6 +366,7 @@ impl Shard {
     }
 
     async fn drain(&self, within: Duration, done: oneshot::Sender<()>) {
+        self.draining.set(true);
         let everyone = self.everyone();
         for connection in &everyone {
             connection.close(Closing::RESTART, false, within);

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
-use super::catch_up::{Behind, LOW, told_frame};
+use super::catch_up::{Behind, LOOK, LOW, told_frame};
 use super::connection::Connection;
 use super::joining::Join;
 use super::shard::Shard;
@@ -29,9 +29,6 @@ const ATTEMPTS: usize = 20;
 
 /// How long such a commit is given to be seen.
 const HIDDEN: Duration = Duration::from_millis(100);
-
-/// How often it is looked whether the channel is still there, while nothing can be told.
-const LOOK: Duration = Duration::from_secs(1);
 
 /// Pages on their way from the database.
 const PAGES: usize = 2;
@@ -190,7 +187,7 @@ impl Shard {
         loop {
             match tokio::time::timeout(LOOK, &mut marked).await {
                 Ok(mark) => return mark.map_err(|_| Broken::Left),
-                Err(_) if !connection.state.borrow().conversation.has_joined(join.channel) => {
+                Err(_) if !connection.serves(join.channel) => {
                     return Err(Broken::Left);
                 }
                 Err(_) => {}
@@ -213,7 +210,7 @@ impl Shard {
     }
 
     async fn put(&self, connection: &Rc<Connection>, join: &Join, frame: &Frame) -> Result<(), Broken> {
-        let wanted = || connection.state.borrow().conversation.has_joined(join.channel);
+        let wanted = || connection.serves(join.channel);
         if !wanted() || !connection.drained(LOW).await || !wanted() {
             return Err(Broken::Left);
         }
