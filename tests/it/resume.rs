@@ -222,3 +222,21 @@ async fn heartbeats_tell_a_quiet_socket_from_where_it_can_resume() {
     assert_eq!(response["resumed"], true);
     assert_eq!(again.change().await, missed);
 }
+
+#[tokio::test]
+async fn a_cursor_ahead_of_all_that_was_read_keeps_no_seat_once_its_socket_is_gone() {
+    let database = cluster::shared(15).database().await;
+    database.connect().await.batch_execute(TABLE).await.unwrap();
+    let walcast = Walcast::serve(&database, &[]).await;
+    let mut socket = Socket::connect(&walcast).await;
+    let epoch = socket.joined("realtime:public:other", json!({"frames": "type"})).await["epoch"].clone();
+    let mut ahead = Socket::connect(&walcast).await;
+    let far = json!("FFFFFFFFFFFFFFFF-FFFFFFFFFFFFFFFF-0");
+    assert_eq!(ahead.joined("realtime:public:t", since(&far, &epoch)).await["resumed"], true);
+    drop(ahead);
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while !walcast.get("/metrics").await.1.contains("\nwalcast_sockets 1\n") {
+        assert!(std::time::Instant::now() < end, "its seat is free");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+}
