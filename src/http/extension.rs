@@ -17,9 +17,19 @@ pub(super) fn deflate(headers: &HeaderMap) -> Option<&'static str> {
         .get_all(header::SEC_WEBSOCKET_EXTENSIONS)
         .iter()
         .filter_map(|value| value.to_str().ok())
-        // No value of ours has a comma in it, and an extension of which one has is cut into what we do not know.
-        .flat_map(|value| value.split(','))
+        .flat_map(offers)
         .find_map(accepted)
+}
+
+/// The offers of one header: between commas, but for those in quotes, where a backslash quotes one character (RFC 9110,
+/// section 5.6.4).
+fn offers(value: &str) -> impl Iterator<Item = &str> {
+    let (mut quoted, mut escaped) = (false, false);
+    value.split(move |character| {
+        quoted ^= character == '"' && !escaped;
+        escaped = quoted && !escaped && character == '\\';
+        character == ',' && !quoted
+    })
 }
 
 /// The answer to one offer. Unknown, repeated or invalid parameters are reason to decline (RFC 7692, section 7.1).
@@ -94,7 +104,18 @@ mod tests {
             assert_eq!(answer(&[offer]), Some(ACCEPTED), "{offer}");
         }
         assert_eq!(answer(&["permessage-deflate; server_max_window_bits=15"]), Some(ACCEPTED_BOUNDED));
-        assert_eq!(answer(&["foo; a=\"b,c\"", "permessage-deflate"]), Some(ACCEPTED));
+    }
+
+    #[test]
+    fn what_stands_in_quotes_is_no_offer() {
+        for (offer, expected) in [
+            (r#"foo; a="x, permessage-deflate, y""#, None),
+            (r#"foo; a="\", permessage-deflate, y""#, None),
+            (r#"foo; a="b,c", permessage-deflate"#, Some(ACCEPTED)),
+            (r#"foo; a="\\", permessage-deflate"#, Some(ACCEPTED)),
+        ] {
+            assert_eq!(answer(&[offer]), expected, "{offer}");
+        }
     }
 
     #[test]
