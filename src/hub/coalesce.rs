@@ -153,12 +153,13 @@ impl Shard {
     fn comes_between(&self, waiting: &HashSet<TopicId>, deliveries: &[Delivery]) -> bool {
         let members = self.members.borrow();
         let mut before = HashSet::new();
-        let mut passed = None;
+        let mut passed = HashSet::new();
         for delivery in deliveries {
             if !delivery.wait.is_zero() {
-                before.insert(delivery.topic);
-                passed = None;
-            } else if !(waiting.is_empty() && before.is_empty()) && passed != Some(delivery.topic) {
+                if before.insert(delivery.topic) {
+                    passed.clear();
+                }
+            } else if !(waiting.is_empty() && before.is_empty()) && passed.insert(delivery.topic) {
                 let shared = members.get(&delivery.topic).into_iter().flatten().any(|(_, member)| {
                     let state = member.connection.state.borrow();
                     let mut topics = state.memberships.iter().map(|membership| &membership.topic);
@@ -167,7 +168,6 @@ impl Shard {
                 if shared {
                     return true;
                 }
-                passed = Some(delivery.topic);
             }
         }
         false
