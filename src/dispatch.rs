@@ -134,6 +134,20 @@ pub struct Dispatcher {
     /// When the shards were told last how far they have come.
     announced: Instant,
     hits: Vec<Hit>,
+    wanted: Vec<Wanted>,
+    /// Of each of what is wanted, the lanes by shard.
+    lanes: Vec<LaneSet>,
+}
+
+/// A change that a topic's members want, as of the moment at which it was routed.
+#[derive(Debug)]
+struct Wanted {
+    /// The place of the change in its transaction.
+    change: usize,
+    sequence: u64,
+    hit: Hit,
+    spelled: Arc<str>,
+    wait: Duration,
 }
 
 /// What others watch of the dispatcher.
@@ -169,6 +183,8 @@ impl Dispatcher {
             was_live: false,
             announced: Instant::now(),
             hits: Vec::new(),
+            wanted: Vec::new(),
+            lanes: Vec::new(),
         };
         (dispatcher, inlet, Watches { progress: progress_watch, readiness: readiness_watch })
     }
@@ -299,30 +315,47 @@ impl Dispatcher {
 
     /// Encodes what anybody wants of a transaction, once for each form in which it is wanted.
     pub fn route(&mut self, transaction: &Transaction) -> Vec<Vec<Delivery>> {
+        self.look_up(transaction);
         let mut by_shard: Vec<Vec<Delivery>> = vec![Vec::new(); self.hub.shards()];
-        let table = &mut *self.hub.interest().table();
-        for change in &transaction.changes {
-            self.hits.clear();
-            let sequence = table.route(change, &mut self.hits);
+        let mut lanes = self.lanes.chunks_exact(self.hub.shards());
+        for wanted in self.wanted.chunk_by(|one, next| one.change == next.change) {
+            let place = wanted.first().map(|wanted| wanted.change);
+            let Some(change) = place.and_then(|place| transaction.changes.get(place)) else { break };
             let mut payloads = Payloads::new(change, &transaction.commit_timestamp);
-            for hit in &self.hits {
-                let Some((topic, lanes, wait)) = table.members(hit.topic) else { continue };
-                let wanted = lanes.iter().fold(LaneSet::default(), |all, lanes| all.or(*lanes));
-                let frames = frames(&mut payloads, topic, hit.telling, wanted);
+            for (wanted, lanes) in wanted.iter().zip(&mut lanes) {
+                let Wanted { sequence, hit, ref spelled, wait, .. } = *wanted;
+                let all = lanes.iter().fold(LaneSet::default(), |all, lanes| all.or(*lanes));
+                let frames = frames(&mut payloads, spelled, hit.telling, all);
                 for (deliveries, lanes) in by_shard.iter_mut().zip(lanes) {
                     if !lanes.is_empty() {
-                        deliveries.push(Delivery {
-                            topic: hit.topic,
-                            sequence,
-                            changes: 1,
-                            wait,
-                            frames: frames.clone(),
-                        });
+                        let frames = frames.clone();
+                        deliveries.push(Delivery { topic: hit.topic, sequence, changes: 1, wait, frames });
                     }
                 }
             }
         }
+        self.wanted.clear();
         by_shard
+    }
+
+    /// Routes a transaction. Who joins now waits for this, but not for what is encoded then: who gets which change is
+    /// settled by its number (see [`Table::route`](crate::hub::Table::route)).
+    fn look_up(&mut self, transaction: &Transaction) {
+        self.lanes.clear();
+        let table = &mut *self.hub.interest().table();
+        for (change, routed) in transaction.changes.iter().enumerate() {
+            self.hits.clear();
+            let sequence = table.route(routed, &mut self.hits);
+            for hit in &self.hits {
+                let Some((spelled, lanes, wait)) = table.members(hit.topic) else { continue };
+                // Somebody may only listen.
+                if lanes.iter().any(|lanes| !lanes.is_empty()) {
+                    self.lanes.extend_from_slice(lanes);
+                    let (hit, spelled) = (*hit, Arc::clone(spelled));
+                    self.wanted.push(Wanted { change, sequence, hit, spelled, wait });
+                }
+            }
+        }
     }
 }
 

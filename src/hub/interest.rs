@@ -294,8 +294,8 @@ impl Table {
 
     /// The name of a topic, the lanes with members by shard, and how long its changes may wait.
     #[must_use]
-    pub fn members(&self, topic: TopicId) -> Option<(&str, &[LaneSet], Duration)> {
-        self.topics.get(topic.0 as usize).map(|entry| (&*entry.spelled, &*entry.lanes, entry.wait))
+    pub fn members(&self, topic: TopicId) -> Option<(&Arc<str>, &[LaneSet], Duration)> {
+        self.topics.get(topic.0 as usize).map(|entry| (&entry.spelled, &*entry.lanes, entry.wait))
     }
 
     /// Topics from a place on, some of them and at most `most`, and the place to go on from.
