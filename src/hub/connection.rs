@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::inbound::{Inbound, Taken, context};
+use super::inflate::PLAIN_BYTES;
 use super::joining::Join;
 use super::outbox::{Flushed, Outbox, Pauses};
 use super::port::Port;
@@ -197,6 +198,12 @@ impl Connection {
     pub(super) async fn run(self: &Rc<Self>, shard: &Rc<Shard>) {
         loop {
             let Some(readiness) = self.wanted(shard) else { return };
+            if readiness.is_readable() && self.has_more() {
+                self.feed(shard, &[]);
+                self.flush();
+                tokio::task::yield_now().await;
+                continue;
+            }
             let more = tokio::select! {
                 () = self.wake.notified() => false,
                 ready = self.stream.ready(readiness) => match ready {
@@ -232,12 +239,22 @@ impl Connection {
         }
     }
 
+    /// Whether there is more to hear of what was read.
+    fn has_more(&self) -> bool {
+        let state = self.state.borrow();
+        state.phase == Phase::Open && state.inbound.has_more()
+    }
+
     /// Whether there may be more to read, though others have their turn first.
     fn read(self: &Rc<Self>, shard: &Rc<Shard>) -> bool {
         let mut scratch = shard.scratch.borrow_mut();
         for _ in 0..READS {
             match self.stream.try_read(&mut scratch) {
-                Ok(count @ 1..) => self.feed(shard, scratch.get(..count).unwrap_or_default()),
+                Ok(count @ 1..) => {
+                    if self.feed(shard, scratch.get(..count).unwrap_or_default()) >= PLAIN_BYTES {
+                        return true;
+                    }
+                }
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return false,
                 Ok(0) | Err(_) => {
                     self.gone();
@@ -248,19 +265,19 @@ impl Connection {
         true
     }
 
-    /// Bytes came from the socket.
-    pub(super) fn feed(self: &Rc<Self>, shard: &Rc<Shard>, bytes: &[u8]) {
+    /// Bytes came from the socket, or there is more of those that did. How many were heard, when nothing is compressed.
+    fn feed(self: &Rc<Self>, shard: &Rc<Shard>, bytes: &[u8]) -> usize {
         let now = Instant::now();
         let state = &mut *self.state.borrow_mut();
         state.last_heard = now;
         state.pinged = false;
         if state.phase != Phase::Open {
-            return;
+            return 0;
         }
         let taken = state.inbound.take(bytes, shard.rules.frame_bytes, &mut shard.inflater.borrow_mut());
         let Taken { bytes, fragmented, broken } = taken;
         if bytes.is_empty() && broken.is_none() {
-            return;
+            return 0;
         }
         let mut own = state.inbound.fragments.take();
         if fragmented && own.is_none() {
@@ -318,6 +335,7 @@ impl Connection {
             *shared = self::context(&shard.rules);
         }
         state.inbound.fragments = own.filter(|_| fragmented);
+        bytes.len()
     }
 
     fn apply(self: &Rc<Self>, shard: &Rc<Shard>, state: &mut State, effects: Vec<Effect>) {
@@ -479,7 +497,11 @@ impl Connection {
         let mut scratch = shard.scratch.borrow_mut();
         if let Ok(count) = (&*SockRef::from(&self.stream)).read(&mut scratch) {
             match scratch.get(..count) {
-                Some(bytes @ [_, ..]) => self.feed(shard, bytes),
+                Some(bytes @ [_, ..]) => {
+                    self.feed(shard, bytes);
+                    // There may be more of it.
+                    self.wake.notify_one();
+                }
                 _ => self.gone(),
             }
         }

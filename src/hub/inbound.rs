@@ -51,8 +51,14 @@ impl Inbound {
         Self { inflating: deflates.then(Box::default), ..Self::default() }
     }
 
-    /// Adds `bytes`, and takes the frames that are whole now, none of them compressed any more. A frame that cannot be
-    /// valid, or is longer than `bound`, counts as whole from its header on, so that it is refused at once.
+    /// Whether frames are whole that were not taken: they became too much for one turn.
+    pub(super) fn has_more(&self) -> bool {
+        self.inflating.as_ref().is_some_and(|inflating| inflating.more)
+    }
+
+    /// Adds `bytes`, and takes the frames that are whole now, none of them compressed any more; not all of them if it
+    /// [has more](Self::has_more) then. A frame that cannot be valid, or is longer than `bound`, counts as whole from its
+    /// header on, so that it is refused at once.
     pub(super) fn take<'a>(&mut self, bytes: &'a [u8], bound: usize, inflater: &mut Inflater) -> Taken<'a> {
         let mut input = Cow::Borrowed(bytes);
         if !self.partial.is_empty() {
@@ -66,15 +72,18 @@ impl Inbound {
             self.partial = input.into_owned();
             return Taken { bytes: Cow::Borrowed(&[]), fragmented: open, broken: None };
         }
-        self.partial = input.get(end..).unwrap_or_default().to_vec();
+        let (frames, beginning) = input.split_at_checked(end).unwrap_or((&input, &[]));
+        if let Some(inflating) = &mut self.inflating {
+            let (taken, rest) = inflating.plain(frames, open, bound, inflater);
+            self.partial = [rest, beginning].concat();
+            return taken;
+        }
+        self.partial = beginning.to_vec();
         match &mut input {
             Cow::Borrowed(bytes) => *bytes = bytes.get(..end).unwrap_or_default(),
             Cow::Owned(bytes) => bytes.truncate(end),
         }
-        match &mut self.inflating {
-            Some(inflating) => inflating.plain(&input, open, bound, inflater),
-            None => Taken { bytes: input, fragmented, broken: None },
-        }
+        Taken { bytes: input, fragmented, broken: None }
     }
 }
 

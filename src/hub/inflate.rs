@@ -5,39 +5,53 @@ use super::connection::Closing;
 use super::inbound::{Header, Taken};
 use crate::channel::deflate::{InflateError, Inflater};
 
+/// Bytes that are made of what came before others have their turn: as many as are read of a socket that compresses nothing.
+/// What a read holds may become a thousand times as long.
+pub(super) const PLAIN_BYTES: usize = 256 * 1024;
+
 /// Between compressed messages, nothing.
 #[derive(Debug, Default)]
 pub(super) struct Inflating {
+    /// Whether there are frames behind those that were taken last, which need not wait for more to come.
+    pub(super) more: bool,
     /// Of a compressed message whose end has not come: its opcode, and what has come.
     message: Option<(u8, Vec<u8>)>,
 }
 
 impl Inflating {
-    /// Whole frames, each compressed message among them as one frame. `open` tells whether they begin in the midst of a
-    /// message that is not compressed; none may become longer than `bound`.
-    pub(super) fn plain(
+    /// Whole frames, each compressed message among them as one frame, and what is left of them for later: once there are
+    /// [`PLAIN_BYTES`], no further one is taken. `open` tells whether they begin in the midst of a message that is not
+    /// compressed; none may become longer than `bound`.
+    pub(super) fn plain<'a>(
         &mut self,
-        frames: &[u8],
+        frames: &'a [u8],
         mut open: bool,
         bound: usize,
         inflater: &mut Inflater,
-    ) -> Taken<'static> {
+    ) -> (Taken<'static>, &'a [u8]) {
         let mut plain = Vec::with_capacity(frames.len());
         let mut rest = frames;
-        while let Some((header, frame, behind)) = first(rest) {
+        let mut broken = None;
+        while plain.len() < PLAIN_BYTES {
+            let Some((header, frame, behind)) = first(rest) else {
+                // What is no frame is refused by who reads this.
+                plain.extend_from_slice(std::mem::take(&mut rest));
+                break;
+            };
             if header.is_control() {
                 plain.extend_from_slice(frame);
             } else if self.message.is_none() && !header.is_compressed() {
                 plain.extend_from_slice(frame);
                 open = !header.is_last();
             } else if let Err(closing) = self.compressed(header, frame, open, bound, inflater, &mut plain) {
-                return Taken { bytes: plain.into(), fragmented: open, broken: Some(closing) };
+                broken = Some(closing);
+                rest = &[];
+                break;
             }
             rest = behind;
         }
-        // What is no frame is refused by who reads this.
-        plain.extend_from_slice(rest);
-        Taken { bytes: plain.into(), fragmented: open, broken: None }
+        self.more = !rest.is_empty();
+        (Taken { bytes: plain.into(), fragmented: open, broken }, rest)
     }
 
     /// A frame of a compressed message. At the last one, the message is added to `plain`.
@@ -148,6 +162,29 @@ mod tests {
         let mut bytes = frame(0x41, &[0; BOUND - 1]);
         bytes.extend(frame(0x00, &[0; 2]));
         assert_eq!(taken(&mut inbound(), &bytes), (Vec::new(), false, Some(Closing::TOO_BIG)));
+    }
+
+    #[test]
+    fn what_becomes_much_longer_is_taken_bit_by_bit() {
+        let bound = PLAIN_BYTES / 2;
+        let texts: Vec<_> = (b'a'..b'f').map(|letter| vec![letter; bound]).collect();
+        let bytes = texts.iter().flat_map(|text| frame(0xC1, &compressed(text))).collect::<Vec<_>>();
+        let last = frame(0x81, b"x");
+        let (beginning, end) = last.split_at(3);
+        let mut inbound = inbound();
+        let mut input = [&bytes[..], beginning].concat();
+        let mut came = Vec::new();
+        for texts in texts.chunks(2) {
+            let read = std::mem::take(&mut input);
+            let taken = inbound.take(&read, bound, &mut Inflater::default());
+            assert!(taken.bytes.len() < PLAIN_BYTES + bound);
+            assert_eq!(taken.bytes.len(), texts.iter().map(|text| inflated(text).len()).sum::<usize>());
+            came.extend_from_slice(&taken.bytes);
+            assert_eq!(inbound.has_more(), texts.len() == 2);
+        }
+        assert_eq!(came, texts.iter().flat_map(|text| inflated(text)).collect::<Vec<_>>());
+        // A frame that has only begun waits for its end.
+        assert_eq!(taken(&mut inbound, end), (last.clone(), false, None));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::cluster::{self, Database};
 use crate::program::{Program, file};
-use crate::raw::{CLOSE, CONTINUATION, PING, PONG, Raw, TEXT, handshake};
+use crate::raw::{CLOSE, CONTINUATION, PING, PONG, Raw, TEXT, handshake, masked};
 use crate::socket::Socket;
 use crate::walcast::Walcast;
 
@@ -150,6 +150,26 @@ async fn bombs_and_what_is_no_deflate_end_their_socket_alone() {
     assert!(walcast.memory() < memory + 4_000_000);
     database.connect().await.batch_execute("insert into t values (1, 'one')").await.unwrap();
     assert_eq!(message(&mut other).await.0[4]["record"]["id"], 1);
+}
+
+#[tokio::test]
+async fn many_messages_that_come_at_once_are_all_heard_and_never_inflated_at_once() {
+    let (_database, walcast) = serve(&[]).await;
+    let mut raw = connect(&walcast).await;
+    let padding = " ".repeat(500_000);
+    let mut bytes = Vec::new();
+    for reference in 0..60 {
+        let heartbeat = format!("[null,\"{reference}\",\"phoenix\",\"heartbeat\",{{}}{padding}]");
+        bytes.extend(masked(TEXT | COMPRESSED, &deflated(heartbeat.as_bytes())));
+    }
+    assert!(bytes.len() < 60_000, "one read: {}", bytes.len());
+    let memory = walcast.memory();
+    raw.send_bytes(&bytes).await;
+    for reference in 0..60 {
+        assert_eq!(message(&mut raw).await.0[1], reference.to_string());
+    }
+    let peak = walcast.peak_memory();
+    assert!(peak < memory + 10_000_000, "{memory} became {peak}");
 }
 
 #[tokio::test]
