@@ -2,7 +2,7 @@
 //! whether there is.
 //!
 //! What is told of a span are names, counts and positions; never values of rows, variables, claims or what a client sent
-//! otherwise.
+//! otherwise. The one text that a client chooses is an operation's name, of which 64 bytes are told.
 
 use std::sync::OnceLock;
 use std::time::SystemTime;

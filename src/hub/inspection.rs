@@ -256,17 +256,16 @@ impl Hub {
 
     /// Closes whoever has joined a topic, as it was spelled; how many there were. Who comes back meanwhile may stay.
     pub async fn disconnect_members(&self, topic: &Arc<str>) -> usize {
-        let now = Timestamp::now().as_microsecond();
-        let (mut closed, mut after) = (0, None);
-        loop {
-            let (seen, more) = self.connections(after, CLOSED, Some(topic)).await;
-            after = seen.last().map(|last| last.id);
-            let ids = seen.iter().map(|seen| seen.id).filter(|id| id.opened < now);
-            closed += self.disconnect(&ids.collect::<Vec<_>>()).await;
+        // All are named before one is closed: who comes back at once must not be met again.
+        let mut ids: Vec<ConnectionId> = Vec::new();
+        while ids.len() < self.rules.sockets {
+            let (seen, more) = self.connections(ids.last().copied(), SLICE, Some(topic)).await;
+            ids.extend(seen.iter().map(|seen| seen.id));
             if !more {
-                return closed;
+                break;
             }
         }
+        self.disconnect(&ids).await
     }
 }
 

@@ -16,6 +16,7 @@ mod inspection;
 mod interest;
 mod joining;
 mod outbox;
+mod placing;
 mod port;
 mod readers;
 mod shard;
@@ -47,6 +48,7 @@ pub use arrival::{Greeting, Receiver, Reception};
 pub use inspection::{ChannelState, ConnectionId, ConnectionIdError, Seen, SeenChannel};
 use inspection::{Look, Slice};
 pub use interest::{Interest, Listening, Table, TopicSeen};
+use placing::{Coming, Place, place};
 use readers::Readers;
 pub use readers::{Joined, Reader, Transport};
 
@@ -141,23 +143,6 @@ impl Drop for Seat {
     }
 }
 
-/// A place on one shard, counted until it is dropped: newcomers go where there are fewest.
-#[derive(Debug)]
-struct Place(Arc<AtomicUsize>);
-
-impl Place {
-    fn take(places: &Arc<AtomicUsize>) -> Self {
-        places.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(places))
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 /// The handle to all shards.
 #[derive(Clone, Debug)]
 pub struct Hub {
@@ -203,13 +188,6 @@ pub struct Agreed {
     pub version: Version,
     /// Whether messages may be compressed, both ways, none depending on another (RFC 7692).
     pub deflate: bool,
-}
-
-/// Who comes to a shard.
-#[derive(Debug)]
-enum Coming {
-    Arrival(Arrival),
-    Newcomer(Newcomer<TcpStream>),
 }
 
 /// A socket whose handshake is accepted.
@@ -342,21 +320,15 @@ impl Hub {
 
     /// Hands over a connection that was accepted, in non-blocking mode, before anything is read from it.
     pub fn welcome(&self, stream: TcpStream, receiver: Receiver) {
-        self.send(|place| Coming::Arrival(Arrival { stream, receiver, place }));
+        place(&self.shards, |place| Coming::Arrival(Arrival { stream, receiver, place }));
     }
 
     /// Hands over a socket whose handshake is done. `early` is what came behind the handshake.
     pub fn attach(&self, stream: TcpStream, early: Bytes, agreed: Agreed, seat: Seat) {
         let answer = Bytes::new();
-        self.send(|place| Coming::Newcomer(Newcomer { stream, answer, early, agreed, seat, place }));
-    }
-
-    fn send(&self, coming: impl FnOnce(Place) -> Coming) {
-        let emptiest = self.shards.iter().min_by_key(|shard| shard.places.load(Ordering::Relaxed));
-        if let Some(shard) = emptiest {
-            // A shard that ended has drained: the socket closes with who comes.
-            let _ = shard.arrivals.send(coming(Place::take(&shard.places)));
-        }
+        place(&self.shards, |place| {
+            Coming::Newcomer(Newcomer { stream, answer, early, agreed, seat, place })
+        });
     }
 
     /// Hands each shard its deliveries, in the order of the shards; waits while a shard is behind. All are of one

@@ -29,6 +29,9 @@ use documents::{Compiled, Document, Serving};
 pub use live::{Live, Refreshed, Shared};
 pub use subscription::Subscribed;
 
+/// How much of an operation's name is told.
+const NAME_BYTES: usize = 64;
+
 /// On whose behalf an operation runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Identity {
@@ -150,10 +153,12 @@ impl Prepared {
         self.kind
     }
 
-    /// What the document calls it.
+    /// What the document calls it, for whoever watches: clients choose it as long as they like, so no more is told than its
+    /// first [`NAME_BYTES`].
     #[must_use]
     pub fn name(&self) -> Option<&str> {
-        self.name.as_deref()
+        // Names are ASCII ("Names" in the GraphQL specification).
+        self.name.as_deref().map(|name| name.get(..NAME_BYTES).unwrap_or(name))
     }
 
     /// The SQL that will run, for those who want to EXPLAIN it.

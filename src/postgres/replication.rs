@@ -26,7 +26,7 @@ use crate::metrics::COUNTED;
 use crate::pgoutput::{self, Message};
 use crate::readiness::{Phase, Readiness};
 use catching_up::CatchingUp;
-use liveness::ShutdownSigns;
+use liveness::{Patience, ShutdownSigns};
 
 /// How long our own statements may take altogether, in seconds; each by itself ends sooner, by the session's
 /// `statement_timeout`, unless the server has vanished.
@@ -49,6 +49,8 @@ pub struct Reader {
     passed: Passed,
     epoch: Option<Epoch>,
     was_live: bool,
+    /// How much silence the next session bears.
+    patience: Patience,
 }
 
 impl Reader {
@@ -64,7 +66,19 @@ impl Reader {
         stop: watch::Receiver<bool>,
     ) -> Self {
         let passed = Passed::default();
-        Self { login, session, source, row_bytes, inlet, watches, stop, passed, epoch: None, was_live: false }
+        Self {
+            login,
+            session,
+            source,
+            row_bytes,
+            inlet,
+            watches,
+            stop,
+            passed,
+            epoch: None,
+            was_live: false,
+            patience: Patience::default(),
+        }
     }
 
     /// Streams until told to stop.
@@ -198,7 +212,8 @@ impl Reader {
         epoch: Epoch,
     ) -> Result<(), PostgresError> {
         let heard = AtomicBool::new(false);
-        let mut lost = pin!(liveness::lost(self.session.clone(), self.source.slot.clone(), &heard));
+        let (session, slot) = (self.session.clone(), self.source.slot.clone());
+        let mut lost = pin!(liveness::lost(session, slot, &heard, self.patience.questions()));
         let mut progress = self.watches.progress.clone();
         let mut stop = self.stop.clone();
         let mut assembler = Assembler::after(self.passed);
@@ -212,7 +227,12 @@ impl Reader {
                     client.update_applied_lsn(pgwire_replication::Lsn::from_u64(lsn.0));
                     continue;
                 }
-                error = &mut lost => return Err(error),
+                error = &mut lost => {
+                    if matches!(error, PostgresError::Silent) {
+                        self.patience.double();
+                    }
+                    return Err(error);
+                }
                 event = client.recv() => event,
             };
             heard.store(true, Ordering::Relaxed);
@@ -241,6 +261,7 @@ impl Reader {
                     let commit = Message::Commit { lsn, end_lsn, commit_time: commit_time_micros };
                     let piece = assembler.apply(Lsn(0), &Bytes::new(), &commit)?;
                     self.hand_over(piece).await;
+                    self.patience.advanced();
                     if let Some(readiness) = way.commit(end_lsn, Instant::now()) {
                         tracing::info!(position = %end_lsn, "{}", readiness.describe());
                         self.inlet.readiness(readiness);

@@ -9,6 +9,7 @@ mod problem;
 mod request;
 mod single;
 mod sse;
+mod waiting;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +32,7 @@ pub use documents::{Documents, DocumentsError};
 use problem::{Problem, plain};
 use request::Parameters;
 use single::Streams;
+use waiting::Waiting;
 
 /// When a client may try again what the database could not answer, in seconds. Connections to it are tried again in
 /// pauses of up to 10 s.
@@ -47,6 +49,7 @@ pub struct GraphQl {
     documents: Documents,
     stop: watch::Receiver<bool>,
     streams: Streams,
+    waiting: Waiting,
 }
 
 /// The server ends, and with it a stream whose operation did not; its client is to ask again.
@@ -67,10 +70,12 @@ impl GraphQl {
         documents: Documents,
         stop: watch::Receiver<bool>,
     ) -> Self {
-        Self { operations, feeds, identity, documents, stop, streams: Streams::default() }
+        let (streams, waiting) = (Streams::default(), Waiting::default());
+        Self { operations, feeds, identity, documents, stop, streams, waiting }
     }
 
-    /// Parses and checks an operation. One that has to follow changes waits for them to be read, as a join does.
+    /// Parses and checks an operation. One that has to follow changes waits for them to be read, as a join does,
+    /// as long as there is room to wait.
     async fn prepare(&self, parameters: Parameters) -> Result<Prepared, Refusal> {
         let Parameters { query, document_id, operation_name, variables, .. } = parameters;
         let document = self.documents.resolve(query, document_id.as_deref())?;
@@ -79,7 +84,8 @@ impl GraphQl {
             return Ok(self.operations.prepare(request)?);
         }
         match self.operations.prepare(request.clone()) {
-            Err(Refused { fault: Fault::Unfollowed, .. }) => {
+            Err(refused @ Refused { fault: Fault::Unfollowed, .. }) => {
+                let Some(_place) = self.waiting.enter(&request) else { return Err(refused.into()) };
                 let mut stop = self.stop.clone();
                 tokio::select! {
                     _ = tokio::time::timeout(FOLLOWED, self.operations.until_followed()) => {}

@@ -1,6 +1,8 @@
 //! Signs that a session is dead, or about to be.
 
 use std::collections::VecDeque;
+use std::error::Error;
+use std::io::{self, ErrorKind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -10,8 +12,40 @@ use crate::postgres::session::Session;
 /// How often the server is asked whether somebody reads the slot.
 const ASK: Duration = Duration::from_secs(5);
 
-/// So many questions in a row without an answer, which takes half a minute, are no busy server any more.
-const UNANSWERED: u32 = 3;
+/// For how many questions without an answer in a row the stream may be silent, until it is taken for dead. Each takes ten
+/// seconds at the most.
+///
+/// A server that a bulk load saturates answers none either while it decodes a huge transaction, and begins again with that
+/// on the next session: unless that one is given more time, it gets no further.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Patience(u32);
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self(Self::LEAST)
+    }
+}
+
+impl Patience {
+    /// Half a minute.
+    const LEAST: u32 = 3;
+    /// Ten minutes.
+    const MOST: u32 = 60;
+
+    /// A session was taken for dead, maybe wrongly.
+    pub(super) fn double(&mut self) {
+        self.0 = self.0.saturating_mul(2).min(Self::MOST);
+    }
+
+    /// A transaction came whole: the server gets further.
+    pub(super) fn advanced(&mut self) {
+        *self = Self::default();
+    }
+
+    pub(super) const fn questions(&self) -> u32 {
+        self.0
+    }
+}
 
 /// Recognises a server that shuts down: it waits for us with keepalives that each ask for a reply, many
 /// in a row, and would wait as long as we hold acknowledgements back.
@@ -38,12 +72,12 @@ impl ShutdownSigns {
 }
 
 /// Resolves when the server says, twice in a row, that nobody reads the slot: the walsender has given us
-/// up, behind a connection that looks alive from here. Or when packets vanish: question after question stays without an
-/// answer, and the stream, which sets `heard` whenever something comes, is silent as well.
+/// up, behind a connection that looks alive from here. Or when packets vanish: as many questions in a row as `patience` has
+/// stay without an answer, and the stream, which sets `heard` whenever something comes, is silent as well.
 ///
 /// Silence alone means nothing. We report our position more often than the server asks for it, so that it
 /// sends nothing by itself while idle; and a huge transaction is read for minutes before its first row.
-pub(super) async fn lost(session: Session, slot: String, heard: &AtomicBool) -> PostgresError {
+pub(super) async fn lost(session: Session, slot: String, heard: &AtomicBool, patience: u32) -> PostgresError {
     let (mut suspected, mut unanswered) = (false, 0);
     loop {
         heard.store(false, Ordering::Relaxed);
@@ -60,14 +94,37 @@ pub(super) async fn lost(session: Session, slot: String, heard: &AtomicBool) -> 
                 // The SQL session may have died as silently as the stream: the next question takes another one.
                 session.discard().await;
                 // A refusal is an answer.
-                let silent = error.sqlstate().is_none() && !heard.load(Ordering::Relaxed);
-                unanswered = if silent { unanswered + 1 } else { 0 };
-                if unanswered == UNANSWERED {
+                if error.sqlstate().is_some() || heard.load(Ordering::Relaxed) {
+                    unanswered = 0;
+                } else if is_silence(&error) {
+                    unanswered += 1;
+                }
+                if unanswered >= patience {
                     return PostgresError::Silent;
                 }
             }
         }
     }
+}
+
+/// Whether an error can come of packets that vanish. A name that is not resolved or a want of file descriptors tells of
+/// this machine; a connection that is refused or reset, that the server lives.
+fn is_silence(error: &PostgresError) -> bool {
+    let error = match error {
+        PostgresError::Timeout { .. } => return true,
+        PostgresError::Sql(error) | PostgresError::Connect(error) => error,
+        _ => return false,
+    };
+    let io = error.source().and_then(<dyn Error>::downcast_ref::<io::Error>);
+    io.is_some_and(|io| {
+        matches!(
+            io.kind(),
+            ErrorKind::TimedOut
+                | ErrorKind::HostUnreachable
+                | ErrorKind::NetworkUnreachable
+                | ErrorKind::NetworkDown
+        )
+    })
 }
 
 async fn slot_is_active(session: &Session, slot: &str) -> Result<bool, PostgresError> {
@@ -95,5 +152,29 @@ mod tests {
         assert!(!signs.keepalive(true, at(50)));
         assert!(!signs.keepalive(true, at(120)));
         assert!(signs.keepalive(true, at(130)));
+    }
+
+    #[test]
+    fn each_session_that_was_silent_gives_the_next_twice_the_time_until_a_transaction_came() {
+        let mut patience = Patience::default();
+        let mut after = || {
+            patience.double();
+            patience.questions()
+        };
+        assert_eq!([after(), after(), after(), after(), after(), after()], [6, 12, 24, 48, 60, 60]);
+        patience.advanced();
+        assert_eq!(patience, Patience::default());
+    }
+
+    #[tokio::test]
+    async fn what_this_machine_lacks_is_no_silence_of_the_server() {
+        assert!(is_silence(&PostgresError::Timeout { what: "asking", seconds: 5 }));
+        // Refused: nobody listens on port 1.
+        for url in ["host=127.0.0.1 port=1 user=u", "host=no-such-name.invalid user=u"] {
+            let Err(error) = tokio_postgres::connect(url, tokio_postgres::NoTls).await else {
+                panic!("{url}")
+            };
+            assert!(!is_silence(&PostgresError::Connect(error)), "{url}");
+        }
     }
 }
