@@ -1,7 +1,8 @@
 //! One socket: its conversation, its outbox, and how it ends.
 
+mod sweep;
+
 use std::cell::{Cell, RefCell};
-use std::io::Read;
 use std::net::{Shutdown, SocketAddr};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -14,6 +15,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
+use super::closing::{Closing, LEFT, LOST};
 use super::inbound::{Inbound, Taken, context};
 use super::inflate::PLAIN_BYTES;
 use super::joining::Join;
@@ -32,38 +34,8 @@ use crate::traces;
 /// input would reset the connection and destroy the close frame on its way (RFC 6455, section 7.1.1).
 const SWALLOW: Duration = Duration::from_secs(1);
 
-/// As what a socket counts that its client closed.
-const LEFT: &str = "code=\"\",reason=\"the client closed\"";
-
-/// As what one counts whose connection ended without a close frame.
-const LOST: &str = "code=\"\",reason=\"the connection was lost\"";
-
 /// Reads from one socket before others get their turn.
 const READS: usize = 4;
-
-/// Why we close a socket: the code (RFC 6455, section 7.4; docs/protocol.md) and its reason.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Closing {
-    pub(super) code: u16,
-    pub(super) reason: &'static str,
-}
-
-impl Closing {
-    pub(super) const RESTART: Self = Self { code: 1012, reason: "the server restarts" };
-    pub(super) const DISCONNECTED: Self =
-        Self { code: 4000, reason: "disconnected by the server's operator" };
-    pub(super) const SLOW: Self = Self { code: 1013, reason: "the socket reads too slowly" };
-    const IDLE: Self = Self { code: 1001, reason: "nothing was heard; send a heartbeat" };
-    pub(super) const PROTOCOL: Self = Self { code: 1002, reason: "not a valid WebSocket frame" };
-    const NOT_UTF8: Self = Self { code: 1007, reason: "a text frame is not UTF-8" };
-    pub(super) const NOT_DEFLATE: Self =
-        Self { code: 1007, reason: "a compressed message cannot be read (RFC 7692)" };
-    pub(super) const TOO_BIG: Self = Self { code: 1009, reason: "the message is over limits.frame_bytes" };
-
-    fn count(self) {
-        COUNTED.closes.count(&format!("code=\"{}\",reason=\"{}\"", self.code, self.reason));
-    }
-}
 
 /// A channel of this socket that gets deliveries.
 #[derive(Debug)]
@@ -476,84 +448,5 @@ impl Connection {
         state.phase = Phase::Gone;
         self.wake.notify_one();
         self.room.notify_one();
-    }
-
-    /// Whether it took nothing for too long.
-    fn stalled(&self, rules: &Rules, now: Instant) -> bool {
-        let state = self.state.borrow();
-        state.is_open()
-            && !state.outbox.is_empty()
-            && now.saturating_duration_since(state.last_progress) > rules.stall
-    }
-
-    /// Whether nothing came from it for too long, though it was asked.
-    fn idles(&self, rules: &Rules, now: Instant) -> bool {
-        let state = self.state.borrow();
-        state.is_open() && state.pinged && now.saturating_duration_since(state.last_heard) > rules.idle
-    }
-
-    /// Hears what has come, though the runtime may not have said so yet.
-    fn listen(self: &Rc<Self>, shard: &Rc<Shard>) {
-        let mut scratch = shard.scratch.borrow_mut();
-        if let Ok(count) = (&*SockRef::from(&self.stream)).read(&mut scratch) {
-            match scratch.get(..count) {
-                Some(bytes @ [_, ..]) => {
-                    self.feed(shard, bytes);
-                    // There may be more of it.
-                    self.wake.notify_one();
-                }
-                _ => self.gone(),
-            }
-        }
-    }
-
-    /// Once a second: pings, and ends what idles, stalls or does not close. Nobody is judged by what this thread was too
-    /// busy to hear or to write.
-    pub(super) fn sweep(self: &Rc<Self>, shard: &Rc<Shard>, now: Instant) {
-        let rules = &shard.rules;
-        if self.idles(rules, now) {
-            self.listen(shard);
-        }
-        if self.stalled(rules, now) {
-            self.insist();
-        }
-        let idles = self.idles(rules, now);
-        let stalled = self.stalled(rules, now);
-        let closing = {
-            let state = &mut *self.state.borrow_mut();
-            if state.outbox.bytes() > rules.outbox_bytes {
-                // We do not listen to it (see `wanted`), so its silence is ours.
-                state.last_heard = now;
-                state.pinged = false;
-            }
-            let quiet = now.saturating_duration_since(state.last_heard);
-            match state.phase {
-                Phase::Draining { until } | Phase::Swallowing { until } if now > until => {
-                    self.end(state);
-                    None
-                }
-                Phase::Open if stalled => Some((Closing::SLOW, true)),
-                Phase::Open if idles => Some((Closing::IDLE, false)),
-                Phase::Open if quiet > rules.idle / 2 && !state.pinged => {
-                    state.pinged = true;
-                    state.outbox.push(&frame::ping());
-                    None
-                }
-                _ => None,
-            }
-        };
-        match closing {
-            Some((closing, cut)) => {
-                if stalled {
-                    tracing::info!(
-                        pending = self.state.borrow().outbox.bytes(),
-                        "closing a socket that takes nothing"
-                    );
-                }
-                self.close(closing, cut, SWALLOW);
-            }
-            None if !self.state.borrow().outbox.is_empty() => self.flush(),
-            None => {}
-        }
     }
 }

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 
 use super::Rules;
-use super::connection::Closing;
+use super::closing::Closing;
 use super::inflate::Inflating;
 use crate::channel::deflate::Inflater;
 

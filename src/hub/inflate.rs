@@ -1,7 +1,7 @@
 //! What a socket sends that may compress its messages (RFC 7692), as it would send it without: tungstenite, which does the
 //! rest, knows no compression.
 
-use super::connection::Closing;
+use super::closing::Closing;
 use super::inbound::{Header, Taken};
 use crate::channel::deflate::{InflateError, Inflater};
 

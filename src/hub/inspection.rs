@@ -13,7 +13,8 @@ use jiff::{SignedDuration, Timestamp};
 use thiserror::Error;
 use tokio::sync::oneshot;
 
-use super::connection::{Closing, Connection};
+use super::closing::Closing;
+use super::connection::Connection;
 use super::readers::Transport;
 use super::shard::Shard;
 use super::{Hub, Work};

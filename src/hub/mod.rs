@@ -8,6 +8,7 @@
 mod arrival;
 mod batch;
 mod catch_up;
+mod closing;
 mod coalesce;
 mod connection;
 mod inbound;

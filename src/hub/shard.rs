@@ -13,8 +13,9 @@ use tokio::task::LocalSet;
 use tokio::time::MissedTickBehavior;
 use tokio_tungstenite::tungstenite::protocol::WebSocketContext;
 
+use super::closing::Closing;
 use super::coalesce::{Batch, Waiting};
-use super::connection::{Closing, Connection};
+use super::connection::Connection;
 use super::{Arrival, Coming, Delivery, Newcomer, Rules, Surroundings, Work};
 use super::{batch, inbound};
 use crate::channel::deflate::Inflater;
