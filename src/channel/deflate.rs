@@ -11,7 +11,8 @@ use thiserror::Error;
 /// Shorter messages are sent as they are: the columns of a change alone are longer, so these are hardly ever changes.
 const LEAST_BYTES: usize = 256;
 
-/// The fastest: whoever compresses delivers to everybody. The next level takes twice the time and saves a tenth to a fifth of the bytes.
+/// The fastest: whoever compresses delivers to everybody. The next level takes twice the time, and saves a tenth to a fifth
+/// of the bytes.
 const LEVEL: u32 = 1;
 
 /// What ends a flushed stream, and is left out on the wire (RFC 7692, section 7.2.1).
