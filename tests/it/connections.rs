@@ -186,10 +186,12 @@ async fn topics_are_listed_with_what_they_match_and_who_has_joined_them_how() {
 async fn a_channel_that_is_told_first_what_it_missed_is_a_member_all_the_same() {
     let (database, walcast) = serve(&[("WALCAST__OUTBOX__STALL_SECONDS", "60")]).await;
     let mut first = Socket::connect(&walcast).await;
-    let position = first.joined(TOPIC, json!({})).await;
-    drop(first);
+    let position = first.joined(TOPIC, json!({"frames": "type"})).await;
     let write = "insert into t (v) select repeat('x', 100000) from generate_series(1, 200)";
     database.connect().await.batch_execute(write).await.unwrap();
+    // What is in the window is missed; what is on its way there would be told live.
+    first.changes(200).await;
+    drop(first);
     let mut slow = Raw::small(&walcast).await;
     let since = json!({"since": position["position"], "epoch": position["epoch"]});
     slow.send(crate::raw::TEXT, json!(["1", "1", TOPIC, "phx_join", since]).to_string().as_bytes()).await;

@@ -36,7 +36,7 @@ fn refusals() -> BTreeSet<String> {
 }
 
 fn close_codes() -> BTreeSet<String> {
-    let source = read(&root().join("src/hub/connection.rs"));
+    let source = read(&root().join("src/hub/closing.rs"));
     let codes = source.split("code: ").skip(1).filter_map(|rest| rest.get(..4));
     codes.filter(|code| code.bytes().all(|byte| byte.is_ascii_digit())).map(str::to_owned).collect()
 }
