@@ -278,11 +278,7 @@ impl Settings {
         };
         reading.text(&table::AUTH_MODE);
         let auth = Auth { mode: AuthMode::None, rule: origin_rule(reading) };
-        let profile = match reading.text(&table::PROFILE).as_str() {
-            "exact" => Profile::Exact,
-            "text" => Profile::Text,
-            _ => Profile::Default,
-        };
+        let profile = Profile::parse(&reading.text(&table::PROFILE)).unwrap_or_default();
         let coalescing = Coalescing::parse(&reading.list(&table::COALESCING)).unwrap_or_else(|error| {
             reading.refuse(&table::COALESCING, error.to_string());
             Coalescing::default()

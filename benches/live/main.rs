@@ -47,13 +47,7 @@ fn main() {
     ]);
     runtime.block_on(async {
         let sql = prepare(&postgres).await;
-        let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-        println!(
-            "walcast {} on Postgres {}; load of the machine before: {}",
-            env!("CARGO_PKG_VERSION"),
-            postgres.version(),
-            load.split(' ').next().unwrap_or("?")
-        );
+        println!("{}", postgres.heading());
         if wanted("shared") {
             shared::run(&postgres, &sql, peer).await;
         }

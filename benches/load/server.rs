@@ -31,6 +31,14 @@ impl Postgres {
         &self.0.binaries().version().text
     }
 
+    /// What is measured, and what else the machine did just before.
+    pub fn heading(&self) -> String {
+        let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+        let load = load.split(' ').next().unwrap_or("?");
+        let (walcast, postgres) = (env!("CARGO_PKG_VERSION"), self.version());
+        format!("walcast {walcast} on Postgres {postgres}; load of the machine before: {load}")
+    }
+
     pub fn url(&self) -> String {
         self.0.url("postgres")
     }

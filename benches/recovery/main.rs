@@ -35,13 +35,7 @@ fn main() {
     let wanted = |name: &str| words.is_empty() || words.iter().any(|word| word == name);
     let runtime = Runtime::new().expect("a runtime");
     let postgres = Postgres::start();
-    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    println!(
-        "walcast {} on Postgres {}; load of the machine before: {}",
-        env!("CARGO_PKG_VERSION"),
-        postgres.version(),
-        load.split(' ').next().unwrap_or("?")
-    );
+    println!("{}", postgres.heading());
     runtime.block_on(async {
         let sql = postgres.client().await;
         sql.batch_execute(

@@ -39,6 +39,25 @@ impl Profile {
     /// Every profile, in the order of [`Profile::index`].
     pub const ALL: [Self; 3] = [Self::Default, Self::Exact, Self::Text];
 
+    /// What they are called in joins, parameters and settings.
+    pub const NAMES: [&'static str; 3] = [Self::Default.name(), Self::Exact.name(), Self::Text.name()];
+
+    /// What it is called.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::Exact => "exact",
+            Self::Text => "text",
+        }
+    }
+
+    /// The profile of this name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|profile| profile.name() == name)
+    }
+
     /// The place of this profile among all.
     #[must_use]
     pub const fn index(self) -> usize {

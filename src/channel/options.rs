@@ -51,13 +51,10 @@ impl JoinOptions {
         if payload.config.is_some() {
             return Err(Refusal::OptionUnsupported("config"));
         }
-        let profile = match payload.profile.as_ref().map(|value| value.as_str()) {
-            None => standard,
-            Some(Some("default")) => Profile::Default,
-            Some(Some("exact")) => Profile::Exact,
-            Some(Some("text")) => Profile::Text,
-            Some(_) => return Err(Refusal::Option("profile is \"default\", \"exact\" or \"text\"")),
-        };
+        let profile = payload.profile.as_ref().map(|value| value.as_str().and_then(Profile::parse));
+        let profile = profile
+            .unwrap_or(Some(standard))
+            .ok_or(Refusal::Option("profile is \"default\", \"exact\" or \"text\""))?;
         let star = match payload.frames.as_ref().map(|value| value.as_str()) {
             None | Some(Some("both")) => true,
             Some(Some("type")) => false,

@@ -29,6 +29,15 @@ impl Version {
     /// Both versions, in the order of [`Version::index`].
     pub const ALL: [Self; 2] = [Self::V1, Self::V2];
 
+    /// Its number, as `phoenix` sends it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::V1 => "1.0.0",
+            Self::V2 => "2.0.0",
+        }
+    }
+
     /// The serializer for the value of `?vsn=`. As Phoenix does, any 1.x and 2.x are taken.
     ///
     /// # Errors

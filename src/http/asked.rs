@@ -29,13 +29,10 @@ impl Asked {
         let topic = parameter(uri, "topic", "topic is given more than once")?;
         let spelled = topic.ok_or(Refused::Parameter("the parameter topic is missing"))?;
         let since = parameter(uri, "since", "since is given more than once")?;
-        let profile = match parameter(uri, "profile", "profile is given more than once")?.as_deref() {
-            None => standard,
-            Some("default") => Profile::Default,
-            Some("exact") => Profile::Exact,
-            Some("text") => Profile::Text,
-            Some(_) => return Err(Refused::Parameter("profile is default, exact or text")),
-        };
+        let profile = parameter(uri, "profile", "profile is given more than once")?;
+        let profile = profile
+            .map_or(Some(standard), |name| Profile::parse(&name))
+            .ok_or(Refused::Parameter("profile is default, exact or text"))?;
         Ok(Self {
             topic: Topic::parse(&spelled).map_err(crate::channel::Refusal::from)?,
             spelled: spelled.into(),

@@ -175,12 +175,7 @@ pub async fn serve(listener: TcpListener, app: App) {
         runtime: Handle::current(),
         serving,
     };
-    let receiver = Receiver {
-        reception: Arc::new(front),
-        head_bytes: websocket::HEAD_BYTES,
-        patience: HEAD,
-        stop: stop.clone(),
-    };
+    let receiver = Receiver { reception: Arc::new(front), patience: HEAD, stop: stop.clone() };
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,

@@ -27,7 +27,7 @@ use crate::hub::{Agreed, Greeting, Hub, Seat};
 pub(super) const PATHS: [&str; 3] = ["/socket/websocket", "/realtime/v1/websocket", "/websocket"];
 
 /// The longest head that is answered at once, in bytes.
-pub(super) const HEAD_BYTES: usize = 2048;
+const HEAD_BYTES: usize = 2048;
 
 /// The parameters that mean something; clients send others, such as `apikey` and `token`.
 #[derive(Deserialize)]
@@ -53,7 +53,7 @@ impl Accepted {
 
 /// The answer to a whole, acceptable handshake. All else is for the router to answer.
 pub(super) fn at_once(app: &App, bytes: &[u8]) -> Option<Greeting> {
-    let (head, length) = head_of(bytes)?;
+    let (head, length) = head_of(bytes.get(..HEAD_BYTES).unwrap_or(bytes))?;
     let origin = guard::decide(&app.origins, &head).ok()?;
     let accepted = accept(&app.hub, &head).ok()?;
     let answer = switching(&accepted, origin.as_ref()).into();

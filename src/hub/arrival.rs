@@ -44,8 +44,6 @@ pub struct Greeting {
 pub struct Receiver {
     /// Who answers it.
     pub reception: Arc<dyn Reception>,
-    /// The longest head that is looked at, in bytes.
-    pub head_bytes: usize,
     /// A client that says nothing for so long is let go.
     pub patience: Duration,
     /// True once the server stops: then so is everybody who has said nothing.
@@ -69,12 +67,12 @@ pub(super) struct Arrival {
 impl Arrival {
     /// Waits for what the client says; returns the socket if it is one.
     pub(super) async fn receive(self, shard: &Shard) -> Option<Newcomer<tokio::net::TcpStream>> {
-        let Self { stream, receiver: Receiver { reception, head_bytes, patience, mut stop }, place } = self;
+        let Self { stream, receiver: Receiver { reception, patience, mut stop }, place } = self;
         let stream = tokio::net::TcpStream::from_std(stream).ok()?;
         let greeting = tokio::select! {
             // What was asked before the server stops is answered.
             biased;
-            greeting = tokio::time::timeout(patience, greeting(shard, &stream, &*reception, head_bytes)) => greeting.ok()?,
+            greeting = tokio::time::timeout(patience, greeting(shard, &stream, &*reception)) => greeting.ok()?,
             _ = stop.wait_for(|stop| *stop) => return None,
         };
         match greeting {
@@ -107,12 +105,10 @@ async fn greeting(
     shard: &Shard,
     stream: &tokio::net::TcpStream,
     reception: &dyn Reception,
-    head_bytes: usize,
 ) -> ControlFlow<(), Option<Greeting>> {
     poll_fn(|context| {
         let mut scratch = shard.scratch.borrow_mut();
-        let length = head_bytes.min(scratch.len());
-        let mut head = ReadBuf::new(scratch.get_mut(..length).unwrap_or_default());
+        let mut head = ReadBuf::new(&mut scratch);
         match ready!(stream.poll_peek(context, &mut head)) {
             Ok(1..) => Poll::Ready(ControlFlow::Continue(reception.greet(head.filled()))),
             Err(error) if error.kind() == ErrorKind::Interrupted => {

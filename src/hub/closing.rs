@@ -1,6 +1,11 @@
 //! Why sockets end, in the words in which clients and metrics are told.
 
+use std::time::Duration;
+
 use crate::metrics::COUNTED;
+
+/// How long a socket that is closed while others go on may take to read its close frame.
+pub(super) const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 
 /// As what a socket counts that its client closed.
 pub(super) const LEFT: &str = "code=\"\",reason=\"the client closed\"";

@@ -7,13 +7,13 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use jiff::{SignedDuration, Timestamp};
 use thiserror::Error;
 use tokio::sync::oneshot;
 
-use super::closing::Closing;
+use super::closing::{CLOSE_WITHIN, Closing};
 use super::connection::Connection;
 use super::readers::Transport;
 use super::shard::Shard;
@@ -26,9 +26,6 @@ const SLICE: usize = 4096;
 
 /// Connections that are closed in one go.
 const CLOSED: usize = 256;
-
-/// How long a socket may take to read its close frame.
-const WITHIN: Duration = Duration::from_secs(2);
 
 /// Names one connection, and never another one, also of another process: its place, and since when it is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,7 +166,7 @@ impl Shard {
         };
         let mut closed = 0;
         for connection in ids.iter().filter_map(found) {
-            connection.close(Closing::DISCONNECTED, true, WITHIN);
+            connection.close(Closing::DISCONNECTED, true, CLOSE_WITHIN);
             closed += 1;
         }
         closed

@@ -13,7 +13,7 @@ use tokio::task::LocalSet;
 use tokio::time::MissedTickBehavior;
 use tokio_tungstenite::tungstenite::protocol::WebSocketContext;
 
-use super::closing::Closing;
+use super::closing::{CLOSE_WITHIN, Closing};
 use super::coalesce::{Batch, Waiting};
 use super::connection::Connection;
 use super::{Arrival, Coming, Delivery, Newcomer, Rules, Surroundings, Work};
@@ -33,9 +33,6 @@ const SWEEP: Duration = Duration::from_secs(1);
 
 /// Sockets that are told something before all are heard again.
 const UNHEARD: usize = 1024;
-
-/// How long a socket that was closed for its slowness may take to read the close frame.
-const SLOW_CLOSE: Duration = Duration::from_secs(2);
 
 pub(super) struct Shard {
     pub(super) id: usize,
@@ -199,7 +196,7 @@ impl Shard {
         let key = self.connections.borrow_mut().insert(Rc::clone(&connection));
         connection.begin(self, answer, &early);
         if self.draining.get() {
-            connection.close(Closing::RESTART, false, SLOW_CLOSE);
+            connection.close(Closing::RESTART, false, CLOSE_WITHIN);
         }
         let shard = Rc::clone(self);
         tokio::task::spawn_local(async move {
@@ -262,8 +259,7 @@ impl Shard {
     }
 
     /// Puts the frames of one change, or of several in a row, where there is room: into sockets at once, or into
-    /// outboxes that are `listed`. Returns how many were told,
-    /// and whom there was no room for.
+    /// outboxes that are `listed`. Returns how many were told, and whom there was no room for.
     fn distribute(
         &self,
         delivery: &Delivery,
@@ -338,7 +334,7 @@ impl Shard {
                     pending = connection.state.borrow().outbox.bytes(),
                     "closing a socket that reads too slowly"
                 );
-                connection.close(Closing::SLOW, true, SLOW_CLOSE);
+                connection.close(Closing::SLOW, true, CLOSE_WITHIN);
                 return false;
             }
             paused = true;

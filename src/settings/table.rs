@@ -6,6 +6,7 @@
 use std::fmt;
 
 use super::Mode;
+use crate::change::value::Profile;
 use crate::channel::coalesce::MOST_MS;
 use crate::postgres::tls::SslMode;
 
@@ -115,8 +116,7 @@ pub(super) const LAG_SECONDS: Setting = number("replication.lag_warn_seconds", "
 pub(super) const AUTH_MODE: Setting = text("auth.mode", Rule::OneOf(&["none"]), "none");
 pub(super) const ORIGINS: Setting = unset("auth.origins", Rule::Origins);
 pub(super) const HOSTS: Setting = unset("auth.hosts", Rule::Hosts);
-pub(super) const PROFILE: Setting =
-    text("channels.profile", Rule::OneOf(&["default", "exact", "text"]), "default");
+pub(super) const PROFILE: Setting = text("channels.profile", Rule::OneOf(&Profile::NAMES), "default");
 pub(super) const COMPRESSION: Setting = text("channels.compression", Rule::Flag, "false");
 pub(super) const SHARDS: Setting = number("channels.shards", "0", 0, 256, "threads");
 pub(super) const COALESCING: Setting = unset("channels.coalesce", Rule::Coalescing);

@@ -11,7 +11,6 @@ use serde_json::{Value, json};
 use super::super::asked::parameter;
 use super::super::refused::Refused;
 use super::{App, Refusal, admit, body, shaped, within};
-use crate::change::value::Profile;
 use crate::channel::serializer::Version;
 use crate::hub::{ChannelState, ConnectionId, Seen, TopicSeen};
 
@@ -138,7 +137,7 @@ fn connection(seen: &Seen) -> Value {
         "id": seen.id.to_string(),
         "transport": seen.transport.name(),
         "peer": seen.peer,
-        "vsn": seen.version.map(vsn),
+        "vsn": seen.version.map(Version::name),
         "opened_at": seen.id.opened().to_string(),
         "heard_at": seen.heard.map(|heard| heard.to_string()),
         "channels": seen.channels,
@@ -151,8 +150,8 @@ fn member(seen: &Seen) -> Value {
     json!({
         "connection": seen.id.to_string(),
         "transport": seen.transport.name(),
-        "vsn": seen.version.map(vsn),
-        "profile": channel.map(|channel| profile(channel.profile)),
+        "vsn": seen.version.map(Version::name),
+        "profile": channel.map(|channel| channel.profile.name()),
         "frames": channel.map(|channel| if channel.star { "both" } else { "type" }),
         "state": channel.map(|channel| match channel.state {
             ChannelState::Live => "live",
@@ -171,19 +170,4 @@ fn topic(seen: &TopicSeen) -> Value {
         "table": table,
         "filter": seen.pattern.condition(),
     })
-}
-
-const fn vsn(version: Version) -> &'static str {
-    match version {
-        Version::V1 => "1.0.0",
-        Version::V2 => "2.0.0",
-    }
-}
-
-const fn profile(profile: Profile) -> &'static str {
-    match profile {
-        Profile::Default => "default",
-        Profile::Exact => "exact",
-        Profile::Text => "text",
-    }
 }
