@@ -1,5 +1,6 @@
 //! One socket: its conversation, its outbox, and how it ends.
 
+mod hearing;
 mod sweep;
 
 use std::cell::{Cell, RefCell};
@@ -13,14 +14,11 @@ use socket2::SockRef;
 use tokio::io::Interest as Readiness;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
-use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::closing::{Closing, LEFT, LOST};
-use super::inbound::{Inbound, Taken, context};
-use super::inflate::PLAIN_BYTES;
-use super::joining::Join;
+use super::inbound::Inbound;
 use super::outbox::{Flushed, Outbox, Pauses};
-use super::port::Port;
+use super::rounds::{Key, Round};
 use super::shard::Shard;
 use super::{Agreed, Place, Rules, Seat};
 use crate::channel::frame::{self, Frame};
@@ -28,14 +26,10 @@ use crate::channel::lane::Lane;
 use crate::channel::{ChannelId, Conversation, Effect};
 use crate::metrics::COUNTED;
 use crate::topic::index::TopicId;
-use crate::traces;
 
 /// How long a closed socket may take to acknowledge, while its input is swallowed. Closing with unread
 /// input would reset the connection and destroy the close frame on its way (RFC 6455, section 7.1.1).
 const SWALLOW: Duration = Duration::from_secs(1);
-
-/// Reads from one socket before others get their turn.
-const READS: usize = 4;
 
 /// A channel of this socket that gets deliveries.
 #[derive(Debug)]
@@ -100,6 +94,7 @@ impl State {
 }
 
 pub(super) struct Connection {
+    key: Key,
     stream: TcpStream,
     pub(super) state: RefCell<State>,
     /// Wakes the socket's task: something waits for the socket, or it ends.
@@ -108,6 +103,10 @@ pub(super) struct Connection {
     pub(super) room: Notify,
     /// Listed for a flush at the end of the delivery.
     pub(super) listed: Cell<bool>,
+    /// Listed for a look once a second.
+    pub(super) watched: Cell<bool>,
+    /// When it is looked at anyway.
+    pub(super) round: Cell<Round>,
     /// In microseconds since 1970; with its place, its name.
     pub(super) opened: i64,
     _seat: Seat,
@@ -115,7 +114,14 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(stream: TcpStream, agreed: Agreed, rules: &Rules, seat: Seat, place: Place) -> Self {
+    pub(super) fn new(
+        key: Key,
+        stream: TcpStream,
+        agreed: Agreed,
+        rules: &Rules,
+        seat: Seat,
+        place: Place,
+    ) -> Self {
         let now = Instant::now();
         let state = State {
             conversation: Conversation::new(agreed.version, rules.profile, rules.limits, now),
@@ -129,11 +135,14 @@ impl Connection {
             last_progress: now,
         };
         Self {
+            key,
             stream,
             state: RefCell::new(state),
             wake: Notify::new(),
             room: Notify::new(),
             listed: Cell::new(false),
+            watched: Cell::new(false),
+            round: Cell::new(0),
             opened: Timestamp::now().as_microsecond(),
             _seat: seat,
             _place: place,
@@ -170,6 +179,9 @@ impl Connection {
     pub(super) async fn run(self: &Rc<Self>, shard: &Rc<Shard>) {
         loop {
             let Some(readiness) = self.wanted(shard) else { return };
+            if self.is_watched() && !self.watched.replace(true) {
+                shard.watch(self.key);
+            }
             if readiness.is_readable() && self.has_more() {
                 self.feed(shard, &[]);
                 self.flush();
@@ -208,128 +220,6 @@ impl Connection {
             Phase::Open if state.outbox.bytes() > shard.rules.outbox_bytes => Some(Readiness::WRITABLE),
             _ if backlog => Some(Readiness::READABLE | Readiness::WRITABLE),
             _ => Some(Readiness::READABLE),
-        }
-    }
-
-    /// Whether there is more to hear of what was read.
-    fn has_more(&self) -> bool {
-        let state = self.state.borrow();
-        state.phase == Phase::Open && state.inbound.has_more()
-    }
-
-    /// Whether there may be more to read, though others have their turn first.
-    fn read(self: &Rc<Self>, shard: &Rc<Shard>) -> bool {
-        let mut scratch = shard.scratch.borrow_mut();
-        for _ in 0..READS {
-            match self.stream.try_read(&mut scratch) {
-                Ok(count @ 1..) => {
-                    if self.feed(shard, scratch.get(..count).unwrap_or_default()) >= PLAIN_BYTES {
-                        return true;
-                    }
-                }
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return false,
-                Ok(0) | Err(_) => {
-                    self.gone();
-                    return false;
-                }
-            }
-        }
-        true
-    }
-
-    /// Bytes came from the socket, or there is more of those that did. How many were heard, when nothing is compressed.
-    fn feed(self: &Rc<Self>, shard: &Rc<Shard>, bytes: &[u8]) -> usize {
-        let now = Instant::now();
-        let state = &mut *self.state.borrow_mut();
-        state.last_heard = now;
-        state.pinged = false;
-        if state.phase != Phase::Open {
-            return 0;
-        }
-        let taken = state.inbound.take(bytes, shard.rules.frame_bytes, &mut shard.inflater.borrow_mut());
-        let Taken { bytes, fragmented, broken } = taken;
-        if bytes.is_empty() && broken.is_none() {
-            return 0;
-        }
-        let mut own = state.inbound.fragments.take();
-        if fragmented && own.is_none() {
-            own = Some(Box::new(context(&shard.rules)));
-        }
-        let shared = &mut *shard.context.borrow_mut();
-        let shares = own.is_none();
-        let context = own.as_deref_mut().unwrap_or(shared);
-        let mut control = Vec::new();
-        let mut port = Port { input: &bytes, output: &mut control };
-        loop {
-            match context.read(&mut port) {
-                Ok(Message::Text(text)) => {
-                    // What a channel missed, and is being told, is behind that.
-                    let all = state.conversation.joined() == state.memberships.len();
-                    state.conversation.reached(shard.reached.get().filter(|_| all));
-                    let effects = state.conversation.text(&text, now);
-                    self.apply(shard, state, effects);
-                }
-                Ok(Message::Binary(_)) => {
-                    let effects = state.conversation.binary();
-                    self.apply(shard, state, effects);
-                }
-                // Pongs are queued by the context and go out with the flush below.
-                Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => {}
-                // The client says goodbye; the context answers with the same code.
-                Ok(Message::Close(_)) => {
-                    state.left(now);
-                }
-                Err(Error::Io(_)) => break,
-                Err(error) => {
-                    let closing = match error {
-                        Error::Capacity(_) => Some(Closing::TOO_BIG),
-                        Error::Utf8(_) => Some(Closing::NOT_UTF8),
-                        Error::ConnectionClosed | Error::AlreadyClosed => None,
-                        _ => Some(Closing::PROTOCOL),
-                    };
-                    match closing {
-                        Some(closing) => state.refuse(closing, now),
-                        None => state.left(now),
-                    }
-                    break;
-                }
-            }
-        }
-        if let Some(closing) = broken.filter(|_| state.phase == Phase::Open) {
-            state.refuse(closing, now);
-        }
-        let _ = context.flush(&mut port);
-        if !control.is_empty() {
-            state.outbox.push(&Frame::Whole(control.into()));
-        }
-        if state.phase != Phase::Open && shares {
-            // It remembers that it was closed.
-            *shared = self::context(&shard.rules);
-        }
-        state.inbound.fragments = own.filter(|_| fragmented);
-        bytes.len()
-    }
-
-    fn apply(self: &Rc<Self>, shard: &Rc<Shard>, state: &mut State, effects: Vec<Effect>) {
-        for effect in effects {
-            match effect {
-                Effect::Send(text) => state.outbox.push(&frame::text(&text)),
-                Effect::Leave { channel } => shard.leave(state, channel),
-                Effect::Join { channel, spelled, topic, options } => {
-                    let lane = Lane {
-                        version: state.conversation.version(),
-                        profile: options.profile,
-                        star: options.star,
-                        deflate: state.inbound.inflating.is_some(),
-                    };
-                    let (since, snapshot) = (options.since, options.snapshot);
-                    let join = Join { channel, spelled, lane, since, snapshot, begun: traces::begin() };
-                    match shard.known(&topic) {
-                        Some(approval) => shard.admit(self, state, join, approval),
-                        None => shard.ask(self, join, topic),
-                    }
-                }
-            }
         }
     }
 

@@ -11,6 +11,7 @@ mod catch_up;
 mod closing;
 mod coalesce;
 mod connection;
+mod delivering;
 mod inbound;
 mod inflate;
 mod inspection;
@@ -20,6 +21,7 @@ mod outbox;
 mod placing;
 mod port;
 mod readers;
+mod rounds;
 mod shard;
 pub mod snapshot;
 

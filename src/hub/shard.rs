@@ -16,10 +16,9 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketContext;
 use super::closing::{CLOSE_WITHIN, Closing};
 use super::coalesce::{Batch, Waiting};
 use super::connection::Connection;
-use super::{Arrival, Coming, Delivery, Newcomer, Rules, Surroundings, Work};
-use super::{batch, inbound};
+use super::rounds::{Key, Rounds};
+use super::{Arrival, Coming, Newcomer, Rules, Surroundings, Work, inbound};
 use crate::channel::deflate::Inflater;
-use crate::channel::frame::Frame;
 use crate::channel::lane::Lane;
 use crate::lsn::{Cursor, Epoch};
 use crate::metrics::COUNTED;
@@ -30,9 +29,6 @@ const SCRATCH_BYTES: usize = 64 * 1024;
 
 /// How often sockets are looked at that say or take nothing.
 const SWEEP: Duration = Duration::from_secs(1);
-
-/// Sockets that are told something before all are heard again.
-const UNHEARD: usize = 1024;
 
 pub(super) struct Shard {
     pub(super) id: usize,
@@ -51,6 +47,10 @@ pub(super) struct Shard {
     pub(super) joined: Cell<u64>,
     /// Whose turn it is to be told what it missed.
     pub(super) turn: Semaphore,
+    /// When each socket is looked at next.
+    rounds: RefCell<Rounds>,
+    /// Those that are looked at once a second.
+    watched: RefCell<Vec<Key>>,
     /// Bytes that waited in outboxes at the last sweep.
     pending: Cell<usize>,
     /// Whether everybody is on the way out, and so is who comes.
@@ -87,6 +87,8 @@ pub(super) fn start(
             members: RefCell::default(),
             joined: Cell::default(),
             turn: Semaphore::new(1),
+            rounds: RefCell::new(Rounds::new(Instant::now())),
+            watched: RefCell::default(),
             pending: Cell::default(),
             draining: Cell::default(),
             emptied: Notify::new(),
@@ -192,8 +194,10 @@ impl Shard {
 
     fn attach(self: &Rc<Self>, newcomer: Newcomer<tokio::net::TcpStream>) {
         let Newcomer { stream, answer, early, agreed, seat, place } = newcomer;
-        let connection = Rc::new(Connection::new(stream, agreed, &self.rules, seat, place));
-        let key = self.connections.borrow_mut().insert(Rc::clone(&connection));
+        let key = self.connections.borrow().vacant_key();
+        let connection = Rc::new(Connection::new(key, stream, agreed, &self.rules, seat, place));
+        self.connections.borrow_mut().insert(Rc::clone(&connection));
+        connection.round.set(self.rounds.borrow_mut().enter(key, connection.due(&self.rules)));
         connection.begin(self, answer, &early);
         if self.draining.get() {
             connection.close(Closing::RESTART, false, CLOSE_WITHIN);
@@ -216,140 +220,40 @@ impl Shard {
         }
     }
 
+    /// Has a socket looked at once a second, for as long as that is of use.
+    pub(super) fn watch(&self, key: Key) {
+        self.watched.borrow_mut().push(key);
+    }
+
+    /// Looks at those whose time has come, and at those for whom something waits.
     fn sweep(self: &Rc<Self>) {
         let now = Instant::now();
+        let connections = self.connections.borrow();
+        let mut rounds = self.rounds.borrow_mut();
+        while let Some((round, keys)) = rounds.next(now) {
+            for key in keys {
+                if let Some(connection) = connections.get(key).filter(|known| known.round.get() == round) {
+                    connection.sweep(self, now);
+                    connection.round.set(rounds.enter(key, connection.due(&self.rules)));
+                }
+            }
+        }
         let mut pending = 0;
-        for (_, connection) in self.connections.borrow().iter() {
+        let mut watched = self.watched.take();
+        watched.retain(|key| {
+            // A key that went to another socket may be here twice.
+            let Some(connection) = connections.get(*key).filter(|known| known.watched.replace(false)) else {
+                return false;
+            };
             connection.sweep(self, now);
             pending += connection.state.borrow().outbox.bytes();
+            connection.is_watched()
+        });
+        for connection in watched.iter().filter_map(|key| connections.get(*key)) {
+            connection.watched.set(true);
         }
+        self.watched.replace(watched);
         COUNTED.pending.replace(self.pending.replace(pending), pending);
-    }
-
-    /// Puts frames into outboxes, in order, and writes what sockets take. Pauses for full outboxes.
-    pub(super) async fn deliver(&self, deliveries: Vec<Delivery>) {
-        let deliveries = batch::together(deliveries, self.rules.outbox_bytes, self.joined.get());
-        // A frame with others behind it waits for them, so that each socket is written to once.
-        let mut listed: Vec<Rc<Connection>> = Vec::new();
-        let alone = deliveries.len() == 1;
-        let mut unheard = 0;
-        for delivery in &deliveries {
-            if unheard > UNHEARD {
-                unheard = 0;
-                flush(&mut listed);
-                tokio::task::yield_now().await;
-            }
-            let (told, full) = self.distribute(delivery, (!alone).then_some(&mut listed));
-            unheard += told;
-            if full.is_empty() {
-                continue;
-            }
-            flush(&mut listed);
-            let start = Instant::now();
-            for (connection, frame) in full {
-                if self.room(&connection, frame.len(), start).await && self.still_wants(&connection, delivery)
-                {
-                    connection.state.borrow_mut().outbox.push(&frame);
-                    connection.flush();
-                    COUNTED.deliveries.add(delivery.changes.into());
-                }
-            }
-        }
-        flush(&mut listed);
-    }
-
-    /// Puts the frames of one change, or of several in a row, where there is room: into sockets at once, or into
-    /// outboxes that are `listed`. Returns how many were told, and whom there was no room for.
-    fn distribute(
-        &self,
-        delivery: &Delivery,
-        mut listed: Option<&mut Vec<Rc<Connection>>>,
-    ) -> (usize, Vec<(Rc<Connection>, Frame)>) {
-        let mut full = Vec::new();
-        let mut told = 0;
-        let now = Instant::now();
-        let members = self.members.borrow();
-        let Some(members) = members.get(&delivery.topic) else { return (0, full) };
-        for (_, member) in members {
-            if delivery.sequence <= member.after {
-                continue;
-            }
-            let Some((_, frame)) = delivery.frames.iter().find(|(lanes, _)| lanes.has(member.lane)) else {
-                continue;
-            };
-            let connection = &member.connection;
-            let state = &mut *connection.state.borrow_mut();
-            if !state.is_open() {
-                continue;
-            }
-            if !state.outbox.has_room(frame.len(), self.rules.outbox_bytes) {
-                full.push((Rc::clone(connection), frame.clone()));
-                continue;
-            }
-            told += 1;
-            let Some(listed) = &mut listed else {
-                connection.send(state, frame, now);
-                continue;
-            };
-            state.outbox.push(frame);
-            if !connection.listed.replace(true) {
-                listed.push(Rc::clone(connection));
-            }
-        }
-        COUNTED.deliveries.add(u64::from(delivery.changes) * told as u64);
-        (told, full)
-    }
-
-    /// Waits until the outbox has room, or closes a socket that had its time; `false` when it is closed.
-    /// The pause began at `start` for all who were full then: they are waited for together, not in turn,
-    /// while their tasks go on writing to them.
-    async fn room(&self, connection: &Connection, length: usize, start: Instant) -> bool {
-        let mut paused = false;
-        connection.flush();
-        loop {
-            if !connection.is_open() {
-                return false;
-            }
-            let now = Instant::now();
-            let waited = now.saturating_duration_since(start);
-            let left = {
-                let state = &mut *connection.state.borrow_mut();
-                if state.outbox.has_room(length, self.rules.outbox_bytes) {
-                    if paused {
-                        state.pauses.record(now, waited);
-                    }
-                    return true;
-                }
-                state.pauses.allowance(self.rules.pause, now).saturating_sub(waited)
-            };
-            if left.is_zero() {
-                // The last try is our own, so that a shard that was busy elsewhere closes nobody.
-                connection.insist();
-                let state = connection.state.borrow();
-                if state.outbox.has_room(length, self.rules.outbox_bytes) {
-                    continue;
-                }
-                drop(state);
-                tracing::info!(
-                    pending = connection.state.borrow().outbox.bytes(),
-                    "closing a socket that reads too slowly"
-                );
-                connection.close(Closing::SLOW, true, CLOSE_WITHIN);
-                return false;
-            }
-            paused = true;
-            let _ = tokio::time::timeout(left, connection.room.notified()).await;
-        }
-    }
-
-    /// Whether the channel is still joined after a pause.
-    fn still_wants(&self, connection: &Rc<Connection>, delivery: &Delivery) -> bool {
-        let members = self.members.borrow();
-        let state = connection.state.borrow();
-        state.memberships.iter().filter(|membership| membership.topic == delivery.topic).any(|membership| {
-            let member = members.get(&membership.topic).and_then(|topic| topic.get(membership.place));
-            member.is_some_and(|member| member.after < delivery.sequence)
-        })
     }
 
     fn interrupt(self: &Rc<Self>) {
@@ -376,13 +280,6 @@ impl Shard {
         };
         let _ = tokio::time::timeout(within, emptied).await;
         let _ = done.send(());
-    }
-}
-
-fn flush(listed: &mut Vec<Rc<Connection>>) {
-    for connection in listed.drain(..) {
-        connection.listed.set(false);
-        connection.flush();
     }
 }
 

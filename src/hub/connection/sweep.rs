@@ -1,4 +1,4 @@
-//! What is looked at once a second: who says nothing, who takes nothing, who does not go.
+//! What is looked at now and then: who says nothing, who takes nothing, who does not go.
 
 use std::io::Read;
 use std::rc::Rc;
@@ -42,8 +42,20 @@ impl Connection {
         }
     }
 
-    /// Once a second: pings, and ends what idles, stalls or does not close. Nobody is judged by what this thread was too
-    /// busy to hear or to write.
+    /// Whether it has to be looked at once a second: something waits for it, or it is on its way out.
+    pub(in crate::hub) fn is_watched(&self) -> bool {
+        let state = self.state.borrow();
+        !(state.outbox.is_empty() && state.is_open())
+    }
+
+    /// When it has to be looked at if nothing waits for it and it goes on saying nothing.
+    pub(in crate::hub) fn due(&self, rules: &Rules) -> Instant {
+        let state = self.state.borrow();
+        state.last_heard + if state.pinged { rules.idle } else { rules.idle / 2 }
+    }
+
+    /// Pings, and ends what idles, stalls or does not close. Nobody is judged by what this thread was too busy to hear or
+    /// to write.
     pub(in crate::hub) fn sweep(self: &Rc<Self>, shard: &Rc<Shard>, now: Instant) {
         let rules = &shard.rules;
         if self.idles(rules, now) {
