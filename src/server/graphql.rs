@@ -127,8 +127,9 @@ fn tell(operations: &Operations, feeds: &Feeds, names: &Names, sight: Sight) {
                 tracing::warn!(%reason, "live queries are refused");
             }
             operations.serve(served(&catalog, names), live);
-            operations.follow(followed);
             feeds.schema();
+            // Who waits for it begins with this schema, and need not run again for it.
+            operations.follow(followed);
         }
         Sight::Forbidden(reason) => {
             tracing::error!("{reason}");
