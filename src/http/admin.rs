@@ -7,12 +7,10 @@ mod connections;
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
-use axum::http::uri::Authority;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -21,6 +19,8 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use thiserror::Error;
 
+use super::body::{self, BodyError};
+use super::guard::{Addressed, addressed};
 use super::refused::Refused;
 use super::{App, Peer, error};
 use crate::access::admin::{self, Caller, names_proxy};
@@ -29,12 +29,6 @@ use crate::graphql::negotiation::is_json_request;
 use crate::hub::ConnectionIdError;
 use crate::live::identifier::{Identifier, IdentifierError};
 pub(super) use connections::{channels, connections, disconnect, members};
-
-/// The largest body of a request, in bytes.
-const BODY_BYTES: usize = 1024 * 1024;
-
-/// How long a client may take to send it.
-const BODY_TIME: Duration = Duration::from_secs(30);
 
 /// The most messages that one request publishes.
 const MESSAGES: usize = 1000;
@@ -51,10 +45,8 @@ enum Refusal {
     Caller(#[from] admin::Refusal),
     #[error("the Content-Type must be application/json, in UTF-8")]
     ContentType,
-    #[error("the body is larger than {BODY_BYTES} bytes")]
-    BodyTooLarge,
-    #[error("the body took longer than {} s", BODY_TIME.as_secs())]
-    BodyTooSlow,
+    #[error(transparent)]
+    Body(#[from] BodyError),
     #[error("the body is not JSON, from line {line}, column {column} on")]
     Json { line: usize, column: usize },
     #[error("the body must be {shape}; it is not, from line {line}, column {column} on")]
@@ -178,17 +170,11 @@ async fn body(app: &App, request: Request) -> Result<Bytes, Refusal> {
     if !is_json_request(content_type) {
         return Err(Refusal::ContentType);
     }
-    match tokio::time::timeout(BODY_TIME, axum::body::to_bytes(body, BODY_BYTES)).await {
-        Ok(Ok(bytes)) => Ok(bytes),
-        // Of the reasons why a body ends early, this is the only one whose sender still hears us.
-        Ok(Err(_)) => Err(Refusal::BodyTooLarge),
-        Err(_) => Err(Refusal::BodyTooSlow),
-    }
+    Ok(body::read(body, body::BYTES).await?)
 }
 
 fn admit(app: &App, head: &Parts) -> Result<(), admin::Refusal> {
-    // What is not text is no name that anybody listed.
-    let text = |name: HeaderName| head.headers.get(name).map(|value| value.to_str().unwrap_or("\u{fffd}"));
+    let Addressed { host, origin } = addressed(head);
     let mut authorizations = head.headers.get_all(header::AUTHORIZATION).iter();
     let authorization = match (authorizations.next(), authorizations.next()) {
         (Some(only), None) => Some(only.as_bytes()),
@@ -199,8 +185,8 @@ fn admit(app: &App, head: &Parts) -> Result<(), admin::Refusal> {
         authorization,
         peer: head.extensions.get().map_or(unknown, |Peer(address)| address.ip()),
         proxy: head.headers.keys().map(HeaderName::as_str).find(|name| names_proxy(name)),
-        host: head.uri.authority().map(Authority::as_str).or_else(|| text(header::HOST)),
-        origin: text(header::ORIGIN),
+        host,
+        origin,
     })
 }
 
@@ -247,8 +233,7 @@ impl Refusal {
                 let response = error(StatusCode::UNSUPPORTED_MEDIA_TYPE, "ContentTypeUnsupported", &text);
                 with(response, header::ACCEPT, "application/json")
             }
-            Self::BodyTooLarge => error(StatusCode::PAYLOAD_TOO_LARGE, "BodyTooLarge", &text),
-            Self::BodyTooSlow => error(StatusCode::REQUEST_TIMEOUT, "BodyTooSlow", &text),
+            Self::Body(cut) => error(cut.status(), cut.code(), &text),
             Self::Json { .. } | Self::Departure { .. } | Self::Shape { .. } => {
                 error(StatusCode::BAD_REQUEST, "RequestInvalid", &text)
             }

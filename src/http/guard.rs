@@ -2,6 +2,7 @@
 
 use axum::extract::Request;
 use axum::http::request::Parts;
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
@@ -37,13 +38,23 @@ pub(super) async fn guard<Answering: Future<Output = Response>>(
     response
 }
 
-/// The value for `Access-Control-Allow-Origin`, if the request names an origin.
-pub(super) fn decide(origins: &OriginRule, request: &Parts) -> Result<Option<HeaderValue>, Refusal> {
+/// Whom a request is for, and whose page sends it.
+pub(super) struct Addressed<'a> {
+    pub(super) host: Option<&'a str>,
+    pub(super) origin: Option<&'a str>,
+}
+
+pub(super) fn addressed(request: &Parts) -> Addressed<'_> {
     // What is not text is no name that anybody listed.
     let text = |name: HeaderName| request.headers.get(name).map(|value| value.to_str().unwrap_or("\u{fffd}"));
     // A request line with an authority overrides the header (RFC 9112, section 3.2.2).
-    let host = request.uri.authority().map(axum::http::uri::Authority::as_str).or_else(|| text(header::HOST));
-    let origin = text(header::ORIGIN);
+    let host = request.uri.authority().map(Authority::as_str).or_else(|| text(header::HOST));
+    Addressed { host, origin: text(header::ORIGIN) }
+}
+
+/// The value for `Access-Control-Allow-Origin`, if the request names an origin.
+pub(super) fn decide(origins: &OriginRule, request: &Parts) -> Result<Option<HeaderValue>, Refusal> {
+    let Addressed { host, origin } = addressed(request);
     origins.decide(host, origin)?;
     Ok(origins.cors_allow_origin(origin).and_then(|origin| HeaderValue::from_str(origin).ok()))
 }

@@ -9,7 +9,6 @@ mod session;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use axum::Extension;
 use axum::body::Body;
@@ -20,6 +19,7 @@ use serde_json::json;
 use tokio::sync::{mpsc, oneshot};
 
 use super::asked::parameter;
+use super::body::{self, BodyError};
 use super::refused::Refused;
 use super::{App, Peer};
 use crate::channel::serializer::Version;
@@ -28,9 +28,6 @@ use session::{Post, Session};
 
 /// Where sessions are polled: beside each path of the WebSocket, since clients replace its last word.
 pub(super) const PATHS: [&str; 3] = ["/socket/longpoll", "/realtime/v1/longpoll", "/longpoll"];
-
-/// How long a client may take to send its frames.
-const BODY_TIME: Duration = Duration::from_secs(30);
 
 /// A client reads this status as a fault that time mends, and connects again later.
 const LATER: u16 = 500;
@@ -131,17 +128,13 @@ pub(super) async fn publish(State(app): State<Arc<App>>, request: Request) -> Re
 }
 
 async fn read(body: Body, most: usize) -> Result<String, Response> {
-    match tokio::time::timeout(BODY_TIME, axum::body::to_bytes(body, most)).await {
-        Ok(Ok(bytes)) => String::from_utf8(bytes.into())
+    match body::read(body, most).await {
+        Ok(bytes) => String::from_utf8(bytes.into())
             .map_err(|_| error(StatusCode::BAD_REQUEST, "RequestInvalid", "the body is not UTF-8", LATER)),
-        // Of the reasons why a body ends early, this is the only one whose sender still hears us.
-        Ok(Err(_)) => {
-            let text = format!("the body is larger than {most} bytes (limits.frame_bytes)");
-            Err(error(StatusCode::PAYLOAD_TOO_LARGE, "BodyTooLarge", &text, LATER))
-        }
-        Err(_) => {
-            let text = format!("the body took longer than {} s", BODY_TIME.as_secs());
-            Err(error(StatusCode::REQUEST_TIMEOUT, "BodyTooSlow", &text, LATER))
+        Err(cut) => {
+            let setting =
+                if matches!(cut, BodyError::TooLarge { .. }) { " (limits.frame_bytes)" } else { "" };
+            Err(error(cut.status(), cut.code(), &format!("{cut}{setting}"), LATER))
         }
     }
 }

@@ -3,6 +3,7 @@
 
 mod admin;
 mod asked;
+mod body;
 mod console;
 mod event_stream;
 mod events;

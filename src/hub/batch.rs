@@ -11,9 +11,9 @@ use crate::channel::lane::LaneSet;
 const BATCH_BYTES: usize = 64 * 1024;
 
 /// Joins deliveries of one topic that follow each other, whose frames are for the same lanes, up to a bound in bytes.
-/// Whoever gets the last of them has to get the first: so nothing is joined that was routed before the last member
-/// `joined`.
-pub(super) fn together(deliveries: Vec<Delivery>, outbox_bytes: usize, joined: u64) -> Vec<Delivery> {
+/// Whoever gets the last of them has to get the first: so what was routed before the last member came, at `last_join`,
+/// stays alone.
+pub(super) fn together(deliveries: Vec<Delivery>, outbox_bytes: usize, last_join: u64) -> Vec<Delivery> {
     if deliveries.len() < 2 {
         return deliveries;
     }
@@ -26,7 +26,7 @@ pub(super) fn together(deliveries: Vec<Delivery>, outbox_bytes: usize, joined: u
         let fits = |next: &&Delivery| {
             bytes += longest(next);
             lanes.is_some()
-                && first.sequence > joined
+                && first.sequence > last_join
                 && next.topic == first.topic
                 && bytes <= bound
                 && self::lanes(next) == lanes

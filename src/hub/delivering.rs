@@ -16,7 +16,7 @@ const UNHEARD: usize = 1024;
 impl Shard {
     /// Puts frames into outboxes, in order, and writes what sockets take. Pauses for full outboxes.
     pub(super) async fn deliver(&self, deliveries: Vec<Delivery>) {
-        let deliveries = batch::together(deliveries, self.rules.outbox_bytes, self.joined.get());
+        let deliveries = batch::together(deliveries, self.rules.outbox_bytes, self.last_join.get());
         // A frame with others behind it waits for them, so that each socket is written to once.
         let mut listed: Vec<Rc<Connection>> = Vec::new();
         let alone = deliveries.len() == 1;

@@ -62,9 +62,9 @@ impl Inbound {
     pub(super) fn take<'a>(&mut self, bytes: &'a [u8], bound: usize, inflater: &mut Inflater) -> Taken<'a> {
         let mut input = Cow::Borrowed(bytes);
         if !self.partial.is_empty() {
-            let mut joined = std::mem::take(&mut self.partial);
-            joined.extend_from_slice(bytes);
-            input = Cow::Owned(joined);
+            let mut whole = std::mem::take(&mut self.partial);
+            whole.extend_from_slice(bytes);
+            input = Cow::Owned(whole);
         }
         let open = self.fragments.is_some();
         let (end, fragmented) = whole(&input, bound, open, self.inflating.is_some());

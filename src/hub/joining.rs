@@ -146,7 +146,7 @@ impl Shard {
         registration: &Registration,
     ) {
         let Registration { topic, after, .. } = *registration;
-        self.joined.set(self.joined.get().max(after));
+        self.last_join.set(self.last_join.get().max(after));
         let (channel, lane) = (join.channel, join.lane);
         let member = Member { connection: Rc::clone(connection), lane, after };
         let place = self.members.borrow_mut().entry(topic).or_default().insert(member);

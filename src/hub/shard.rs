@@ -44,7 +44,7 @@ pub(super) struct Shard {
     pub(super) connections: RefCell<Slab<Rc<Connection>>>,
     pub(super) members: RefCell<HashMap<TopicId, Slab<Member>>>,
     /// Of all members that ever were, the latest `after`.
-    pub(super) joined: Cell<u64>,
+    pub(super) last_join: Cell<u64>,
     /// Whose turn it is to be told what it missed.
     pub(super) turn: Semaphore,
     /// When each socket is looked at next.
@@ -85,7 +85,7 @@ pub(super) fn start(
             reached: Cell::new(None),
             connections: RefCell::default(),
             members: RefCell::default(),
-            joined: Cell::default(),
+            last_join: Cell::default(),
             turn: Semaphore::new(1),
             rounds: RefCell::new(Rounds::new(Instant::now())),
             watched: RefCell::default(),

@@ -41,6 +41,11 @@ fn close_codes() -> BTreeSet<String> {
     codes.filter(|code| code.bytes().all(|byte| byte.is_ascii_digit())).map(str::to_owned).collect()
 }
 
+/// What the body of a request can lack, on either table of HTTP.
+fn body_codes() -> BTreeSet<String> {
+    literals(&read(&root().join("src/http/body.rs"))).into_iter().filter(|word| is_code(word)).collect()
+}
+
 /// The second argument of `error(..)` in the HTTP edge.
 fn http_codes() -> BTreeSet<String> {
     let files = std::fs::read_dir(root().join("src/http")).unwrap().map(|entry| entry.unwrap().path());
@@ -88,10 +93,12 @@ fn every_code_is_explained_and_nothing_else() {
     let close_codes = close_codes();
     assert!(close_codes.len() >= 6, "the source is understood: {close_codes:?}");
     assert_eq!(documented("Close codes", 1), close_codes);
-    let http_codes = http_codes();
+    let body_codes = body_codes();
+    assert_eq!(body_codes.len(), 2, "the source is understood: {body_codes:?}");
+    let http_codes = &http_codes() | &body_codes;
     assert!(http_codes.len() >= 8, "the source is understood: {http_codes:?}");
     assert_eq!(documented("HTTP errors", 2), http_codes);
-    let graphql_codes = graphql_codes();
+    let graphql_codes = &graphql_codes() | &body_codes;
     assert!(graphql_codes.len() >= 10, "the source is understood: {graphql_codes:?}");
     assert_eq!(documented("GraphQL requests", 2), graphql_codes);
     let operation_codes = operation_codes();

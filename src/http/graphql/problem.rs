@@ -9,6 +9,7 @@ use bytes::Bytes;
 use serde_json::json;
 
 use crate::graphql::negotiation::Json;
+use crate::http::body::BodyError;
 
 /// Why; clients see it as `{"errors": [{"message": .., "extensions": {"code": ..}}]}`. Codes are listed in
 /// docs/errors.md.
@@ -18,6 +19,12 @@ pub(super) struct Problem {
     code: &'static str,
     message: Cow<'static, str>,
     header: Option<(HeaderName, &'static str)>,
+}
+
+impl From<BodyError> for Problem {
+    fn from(cut: BodyError) -> Self {
+        Self::new(cut.status(), cut.code(), cut.to_string())
+    }
 }
 
 impl Problem {

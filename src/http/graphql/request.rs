@@ -1,22 +1,14 @@
 //! The parameters of a request, from a query string or a JSON body (GraphQL-over-HTTP draft, "Request").
 
-use std::time::Duration;
-
 use apollo_compiler::response::{JsonMap, JsonValue};
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, StatusCode, Uri, header};
-use bytes::Bytes;
 use serde::{Deserialize, Deserializer};
 use url::form_urlencoded;
 
 use super::problem::Problem;
 use crate::graphql::negotiation::is_json_request;
-
-/// The largest body of a request, in bytes.
-const BODY_BYTES: usize = 1024 * 1024;
-
-/// How long a client may take to send it.
-const BODY_TIME: Duration = Duration::from_secs(30);
+use crate::http::body;
 
 /// What a client sent.
 #[derive(Debug, Default, PartialEq, Deserialize)]
@@ -68,7 +60,7 @@ impl Parameters {
             );
             return Err(unsupported.with(header::ACCEPT, "application/json"));
         }
-        Self::from_json(&read(body).await?)
+        Self::from_json(&body::read(body, body::BYTES).await?)
     }
 
     fn from_json(body: &[u8]) -> Result<Self, Problem> {
@@ -111,24 +103,6 @@ pub(super) fn query_parameter(uri: &Uri, wanted: &str) -> Option<String> {
 pub(super) fn joined(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
     let lines: Vec<_> = headers.get_all(name).iter().filter_map(|line| line.to_str().ok()).collect();
     (!lines.is_empty()).then(|| lines.join(","))
-}
-
-async fn read(body: Body) -> Result<Bytes, Problem> {
-    let reading = axum::body::to_bytes(body, BODY_BYTES);
-    match tokio::time::timeout(BODY_TIME, reading).await {
-        Ok(Ok(bytes)) => Ok(bytes),
-        // Of the reasons why a body ends early, this is the only one whose sender still hears us.
-        Ok(Err(_)) => Err(Problem::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "BodyTooLarge",
-            format!("the body is larger than {BODY_BYTES} bytes"),
-        )),
-        Err(_) => Err(Problem::new(
-            StatusCode::REQUEST_TIMEOUT,
-            "BodyTooSlow",
-            format!("the body took longer than {} s", BODY_TIME.as_secs()),
-        )),
-    }
 }
 
 fn text(map: &mut JsonMap, name: &str) -> Result<Option<String>, Problem> {
