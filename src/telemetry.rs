@@ -13,6 +13,8 @@ pub fn start(log: &Log) {
     let filter = EnvFilter::new(format!("pgwire_replication=off,tokio_postgres=info,{}", log.filter));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        // Who reads the log may go away. That would be told on standard error, which then panics.
+        .log_internal_errors(false)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
     let _ = match log.format {

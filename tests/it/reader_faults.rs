@@ -1,5 +1,6 @@
 //! Faults of the session and of the server: nothing is lost, nothing is told twice, and what is lost is told.
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -37,6 +38,27 @@ async fn a_walsender_that_is_terminated_at_once_loses_nothing_and_repeats_nothin
         assert_eq!(told.iter().map(id).collect::<Vec<_>>(), (0..15).collect::<Vec<_>>());
         assert_cursors_grow(&told);
     }
+}
+
+#[tokio::test]
+async fn a_log_that_nobody_reads_any_more_is_no_reason_to_end() {
+    let database = cluster::shared(15).database().await;
+    let client = database.connect().await;
+    client.batch_execute("create table t (id int primary key)").await.unwrap();
+    let slot = Slot::new(database.connect().await);
+    // Whoever reads the log ends once the port is known: every further line fails.
+    let mut command = Command::new("bash");
+    let unread = r#"exec "$0" "$@" 2> >(sed -u /listening/q >&2)"#;
+    command.args(["-c", unread, env!("CARGO_BIN_EXE_walcast")]);
+    let walcast = Walcast::spawn_by(command, &database.url(), &[("WALCAST__REPLICATION__SLOT", &slot.name)]);
+    walcast.wait_for_status("live").await;
+    let mut socket = Socket::connect(&walcast).await;
+    socket.joined("realtime:public:t", json!({})).await;
+    slot.terminate().await;
+    client.execute("insert into t values (1)", &[]).await.unwrap();
+    assert_eq!(id(&socket.change().await), 1);
+    assert!(!walcast.log().contains("the stream is down"), "somebody reads: {}", walcast.log());
+    assert!(walcast.stop().success());
 }
 
 #[tokio::test]
