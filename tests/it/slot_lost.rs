@@ -58,10 +58,26 @@ impl World {
             Loss::GivenUp => {
                 // While it cannot read, the log moves on.
                 walcast.signal(nix::sys::signal::Signal::SIGSTOP);
-                self.give_up().await;
-                walcast.signal(nix::sys::signal::Signal::SIGCONT);
+                let read_on = async {
+                    self.ended().await;
+                    walcast.signal(nix::sys::signal::Signal::SIGCONT);
+                };
+                tokio::join!(self.give_up(), read_on);
             }
         }
+    }
+
+    /// Waits until Postgres has told the walsender to end. That one may not be able to before its last words are read,
+    /// and Postgres waits for it.
+    async fn ended(&self) {
+        let client = cluster::connect(&self.cluster.url("postgres")).await;
+        let ended = "select exists(select from pg_replication_slots where slot_name = $1 and wal_status = 'lost') \
+                     or exists(select from pg_stat_activity where backend_type = 'checkpointer' \
+                     and wait_event = 'ReplicationSlotDrop')";
+        until("Postgres ends the walsender", async || {
+            client.query_one(ended, &[&self.slot.name]).await.unwrap().get(0)
+        })
+        .await;
     }
 
     /// Has Postgres write more than a slot may keep.
