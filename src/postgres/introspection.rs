@@ -1,7 +1,7 @@
 //! Reads the catalog as a schema is made of it, and tells cheaply whether it may have changed.
 
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, Row};
+use tokio_postgres::{Client, Row, Statement, ToStatement};
 
 use super::PostgresError;
 use crate::graphql::catalog::Catalog;
@@ -33,22 +33,31 @@ pub struct Fingerprint {
     pub publication: String,
 }
 
+/// The statement of [`fingerprint`]: planning it takes the server longer than answering it.
+///
+/// # Errors
+/// When the session breaks.
+pub async fn prepared_fingerprint(client: &Client) -> Result<Statement, PostgresError> {
+    client.prepare(FINGERPRINT).await.map_err(PostgresError::Sql)
+}
+
 /// Looks whether something has changed. Taken before [`catalog`], so that a change between the two is seen the next time.
 ///
 /// # Errors
 /// When the session breaks.
 pub async fn fingerprint(
     client: &Client,
+    prepared: &Statement,
     schemas: &[String],
     publication: &str,
 ) -> Result<Fingerprint, PostgresError> {
-    let row = one(client, FINGERPRINT, schemas, publication).await?;
+    let row = one(client, prepared, schemas, publication).await?;
     Ok(Fingerprint { all: row.get(0), publication: row.get(1) })
 }
 
-async fn one(
+async fn one<S: ToStatement + ?Sized + Sync>(
     client: &Client,
-    sql: &str,
+    sql: &S,
     schemas: &[String],
     publication: &str,
 ) -> Result<Row, PostgresError> {

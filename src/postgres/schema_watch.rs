@@ -1,12 +1,12 @@
 //! Follows the catalog, so that the schema follows DDL, and finds out what may be served from this database.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
-use tokio_postgres::Client;
 use tokio_postgres::types::{Oid, ToSql};
+use tokio_postgres::{Client, Statement};
 
 use super::backoff::Backoff;
 use super::introspection::{self, Fingerprint};
@@ -59,10 +59,24 @@ pub struct SchemaWatch {
 }
 
 /// Which database of which cluster.
-#[derive(PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 struct Place {
     cluster: i64,
     database: Oid,
+}
+
+/// Where a connection leads, which stays what it is as long as it does.
+#[derive(Default)]
+struct Connected {
+    client: Weak<Client>,
+    place: Option<Place>,
+}
+
+/// What every look asks. Prepared, since planning it takes the server longer than answering it.
+struct Questions {
+    client: Arc<Client>,
+    standing: Statement,
+    fingerprint: Statement,
 }
 
 /// What the last look saw.
@@ -77,6 +91,32 @@ struct Memory {
     missing: Vec<String>,
     /// Changes were read when it began.
     followed: bool,
+    questions: Option<Questions>,
+    /// The database that is asked, and the one whose changes are read.
+    places: [Connected; 2],
+}
+
+impl Questions {
+    async fn prepare(client: Arc<Client>) -> Result<Self, PostgresError> {
+        let standing = client.prepare(STANDING).await.map_err(PostgresError::Sql)?;
+        let fingerprint = introspection::prepared_fingerprint(&client).await?;
+        Ok(Self { client, standing, fingerprint })
+    }
+}
+
+impl Connected {
+    async fn place(&mut self, client: &Arc<Client>) -> Result<Place, PostgresError> {
+        let known = Weak::ptr_eq(&self.client, &Arc::downgrade(client));
+        if let Some(place) = self.place.filter(|_| known) {
+            return Ok(place);
+        }
+        let sql = "select (select system_identifier from pg_control_system()), \
+                     (select oid from pg_database where datname = current_database())";
+        let row = client.query_one(sql, &[]).await.map_err(PostgresError::Sql)?;
+        let place = Place { cluster: row.get(0), database: row.get(1) };
+        *self = Self { client: Arc::downgrade(client), place: Some(place) };
+        Ok(place)
+    }
 }
 
 impl SchemaWatch {
@@ -155,8 +195,16 @@ impl SchemaWatch {
 
     async fn look(&self, memory: &mut Memory) -> Result<Sight, PostgresError> {
         let client = self.asked.client().await?;
+        let questions =
+            match memory.questions.take().filter(|questions| Arc::ptr_eq(&questions.client, &client)) {
+                Some(questions) => questions,
+                None => Questions::prepare(Arc::clone(&client)).await?,
+            };
+        let Questions { standing, fingerprint, .. } = memory.questions.insert(questions);
         let parameters: [&(dyn ToSql + Sync); 1] = [&self.schemas];
-        let row = client.query_one(STANDING, &parameters).await.map_err(PostgresError::Sql)?;
+        let standing = async { client.query_one(standing, &parameters).await.map_err(PostgresError::Sql) };
+        let fingerprint = introspection::fingerprint(&client, fingerprint, &self.schemas, &self.publication);
+        let (row, fingerprint) = tokio::try_join!(standing, fingerprint)?;
         let wal_level: &str = row.get(5);
         let (above, standby): (Option<&str>, bool) = (row.get(2), row.get(3));
         if let (Some(above), false) = (above, self.loopback) {
@@ -169,7 +217,6 @@ impl SchemaWatch {
         }
         memory.missing = missing;
 
-        let fingerprint = introspection::fingerprint(&client, &self.schemas, &self.publication).await?;
         if fingerprint.publication != memory.fingerprint.publication {
             memory.writers = writers(&client).await?;
         }
@@ -190,7 +237,7 @@ impl SchemaWatch {
             Err(format!("wal_level is {wal_level} and not logical, so that changes cannot be read"))
         } else {
             let publication = memory.catalog.publication.as_ref();
-            self.live(&client).await.and_then(|()| {
+            self.live(&client, &mut memory.places).await.and_then(|()| {
                 publication.map(drop).ok_or_else(|| format!("there is no publication {:?}", self.publication))
             })
         };
@@ -200,12 +247,12 @@ impl SchemaWatch {
     }
 
     /// Whether the changes that are read are those of the database that is asked.
-    async fn live(&self, client: &Client) -> Result<(), String> {
+    async fn live(&self, client: &Arc<Client>, [asked, followed]: &mut [Connected; 2]) -> Result<(), String> {
         let unknown =
             |error: PostgresError| format!("it is not known whether the slot follows this database: {error}");
-        let asked = place(client).await.map_err(unknown)?;
-        let followed = self.followed.client().await.map_err(unknown)?;
-        let followed = place(&followed).await.map_err(unknown)?;
+        let asked = asked.place(client).await.map_err(unknown)?;
+        let client = self.followed.client().await.map_err(unknown)?;
+        let followed = followed.place(&client).await.map_err(unknown)?;
         if asked.cluster != followed.cluster {
             return Err("graphql.url leads to another server than database.url".to_owned());
         }
@@ -233,13 +280,6 @@ const WRITERS: &str = "select distinct virtualtransaction from pg_locks \
 async fn writers(client: &Client) -> Result<Vec<String>, PostgresError> {
     let rows = client.query(WRITERS, &[]).await.map_err(PostgresError::Sql)?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
-}
-
-async fn place(client: &Client) -> Result<Place, PostgresError> {
-    let sql = "select (select system_identifier from pg_control_system()), \
-                 (select oid from pg_database where datname = current_database())";
-    let row = client.query_one(sql, &[]).await.map_err(PostgresError::Sql)?;
-    Ok(Place { cluster: row.get(0), database: row.get(1) })
 }
 
 fn forbidden(role: &str, login: &str, above: &str) -> String {
