@@ -177,25 +177,15 @@ pub async fn serve(listener: TcpListener, app: App) {
         serving,
     };
     let receiver = Receiver { reception: Arc::new(front), patience: HEAD, stop: stop.clone() };
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            _ = stop.wait_for(|stop| *stop) => break,
-        };
-        match accepted.and_then(|(stream, _)| stream.into_std()) {
-            Ok(stream) => {
-                let _ = stream.set_nodelay(true);
-                app.hub.welcome(stream, receiver.clone());
-            }
-            Err(error) => {
-                // Out of file descriptors, or a client that went away: neither is a reason to end.
-                tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        }
+    if let Err(error) = accept(&app.hub, listener, receiver).await {
+        tracing::error!(%error, "no connections can be accepted");
     }
-    drop((listener, receiver));
+    let _ = stop.wait_for(|stop| *stop).await;
     served.recv().await;
+}
+
+async fn accept(hub: &Hub, listener: TcpListener, receiver: Receiver) -> std::io::Result<()> {
+    hub.accept(listener.into_std()?, receiver).await
 }
 
 /// Who receives connections on the shards' threads.

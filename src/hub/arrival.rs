@@ -1,5 +1,5 @@
 //! A connection that has said nothing yet. Most become sockets, so it is heard on the thread that will own it: a
-//! handshake that is answered elsewhere costs a wake-up, and a registration with the runtime, for each of the two.
+//! handshake that is answered elsewhere costs a wake-up, and a registration with a second runtime.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -58,17 +58,25 @@ impl fmt::Debug for Receiver {
 
 /// What a shard is handed of it.
 #[derive(Debug)]
-pub(super) struct Arrival {
-    pub(super) stream: TcpStream,
+pub(super) struct Arrival<Stream> {
+    pub(super) stream: Stream,
     pub(super) receiver: Receiver,
     pub(super) place: Place,
 }
 
-impl Arrival {
+impl Arrival<TcpStream> {
+    /// The same, known to this thread's runtime.
+    pub(super) fn registered(self) -> Option<Arrival<tokio::net::TcpStream>> {
+        let Self { stream, receiver, place } = self;
+        let stream = tokio::net::TcpStream::from_std(stream).ok()?;
+        Some(Arrival { stream, receiver, place })
+    }
+}
+
+impl Arrival<tokio::net::TcpStream> {
     /// Waits for what the client says; returns the socket if it is one.
     pub(super) async fn receive(self, shard: &Shard) -> Option<Newcomer<tokio::net::TcpStream>> {
         let Self { stream, receiver: Receiver { reception, patience, mut stop }, place } = self;
-        let stream = tokio::net::TcpStream::from_std(stream).ok()?;
         let greeting = tokio::select! {
             // What was asked before the server stops is answered.
             biased;

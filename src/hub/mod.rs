@@ -5,6 +5,7 @@
 //! attaches sockets to it, the dispatcher asks [`Interest`] and hands over [`Delivery`]s, and the server
 //! drains it.
 
+mod accepting;
 mod arrival;
 mod batch;
 mod catch_up;
@@ -26,7 +27,7 @@ mod shard;
 pub mod snapshot;
 
 use std::fmt;
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -46,7 +47,7 @@ use crate::lsn::{Cursor, Epoch};
 use crate::replay::Replay;
 use crate::topic::Topic;
 use crate::topic::index::{Pattern, TopicId};
-use arrival::Arrival;
+use accepting::Accepting;
 pub use arrival::{Greeting, Receiver, Reception};
 pub use inspection::{ChannelState, ConnectionId, ConnectionIdError, Seen, SeenChannel};
 use inspection::{Look, Slice};
@@ -209,6 +210,8 @@ struct Newcomer<Stream> {
 /// What a shard does in order.
 #[derive(Debug)]
 enum Work {
+    /// Accept connections from now on.
+    Accept(Accepting),
     Deliver {
         deliveries: Vec<Delivery>,
         /// When their transaction was committed, by the database's clock.
@@ -321,9 +324,12 @@ impl Hub {
         taken.ok().map(|_| Seat(Arc::clone(&self.seated)))
     }
 
-    /// Hands over a connection that was accepted, in non-blocking mode, before anything is read from it.
-    pub fn welcome(&self, stream: TcpStream, receiver: Receiver) {
-        place(&self.shards, |place| Coming::Arrival(Arrival { stream, receiver, place }));
+    /// Accepts connections, on the thread of a shard, until `receiver` is told to stop. The listener is in non-blocking mode.
+    ///
+    /// # Errors
+    /// When file descriptors have run out.
+    pub async fn accept(&self, listener: TcpListener, receiver: Receiver) -> std::io::Result<()> {
+        accepting::accept(&self.shards, listener, receiver).await
     }
 
     /// Hands over a socket whose handshake is done. `early` is what came behind the handshake.

@@ -33,7 +33,7 @@ impl Drop for Place {
 /// Who comes to a shard.
 #[derive(Debug)]
 pub(super) enum Coming {
-    Arrival(Arrival),
+    Arrival(Arrival<TcpStream>),
     Newcomer(Newcomer<TcpStream>),
 }
 
@@ -44,6 +44,13 @@ impl Coming {
             Self::Newcomer(newcomer) => &mut newcomer.place,
         }
     }
+}
+
+/// A place on the shard `id`, where newcomers go there now.
+pub(super) fn place_on(shards: &[ShardHandle], id: usize) -> Option<Place> {
+    let all = shards.iter().enumerate();
+    let (emptiest, shard) = all.min_by_key(|(_, shard)| shard.places.load(Ordering::Relaxed))?;
+    (emptiest == id).then(|| Place::take(&shard.places))
 }
 
 /// Hands who comes to the shard with the fewest places taken.

@@ -8,16 +8,18 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use slab::Slab;
 use smallvec::SmallVec;
+use tokio::net::TcpStream;
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use tokio::task::LocalSet;
 use tokio::time::MissedTickBehavior;
 use tokio_tungstenite::tungstenite::protocol::WebSocketContext;
 
+use super::arrival::Arrival;
 use super::closing::{CLOSE_WITHIN, Closing};
 use super::coalesce::{Batch, Waiting};
 use super::connection::Connection;
 use super::rounds::{Key, Rounds};
-use super::{Arrival, Coming, Newcomer, Rules, Surroundings, Work, inbound};
+use super::{Coming, Newcomer, Rules, Surroundings, Work, inbound};
 use crate::channel::deflate::Inflater;
 use crate::channel::lane::Lane;
 use crate::lsn::{Cursor, Epoch};
@@ -112,7 +114,11 @@ impl Shard {
             loop {
                 tokio::select! {
                     coming = coming.recv() => match coming {
-                        Some(Coming::Arrival(arrival)) => sockets.receive(arrival),
+                        Some(Coming::Arrival(arrival)) => {
+                            if let Some(arrival) = arrival.registered() {
+                                sockets.receive(arrival);
+                            }
+                        }
                         Some(Coming::Newcomer(newcomer)) => {
                             if let Some(newcomer) = newcomer.registered() {
                                 sockets.attach(newcomer);
@@ -165,6 +171,9 @@ impl Shard {
                     // Sockets are heard between two batches, however many there are.
                     tokio::task::yield_now().await;
                 }
+                Work::Accept(accepting) => {
+                    tokio::task::spawn_local(accepting.run(Rc::clone(&self)));
+                }
                 Work::Hurry => self.release(&mut waiting).await,
                 Work::Reached(position, epoch) => self.reach(&mut waiting, position, epoch),
                 Work::Interrupt => {
@@ -183,7 +192,7 @@ impl Shard {
     }
 
     /// In a task of its own, which takes more memory than that of a socket and ends before it.
-    fn receive(self: &Rc<Self>, arrival: Arrival) {
+    pub(super) fn receive(self: &Rc<Self>, arrival: Arrival<TcpStream>) {
         let shard = Rc::clone(self);
         tokio::task::spawn_local(async move {
             if let Some(newcomer) = arrival.receive(&shard).await {
@@ -192,7 +201,7 @@ impl Shard {
         });
     }
 
-    fn attach(self: &Rc<Self>, newcomer: Newcomer<tokio::net::TcpStream>) {
+    fn attach(self: &Rc<Self>, newcomer: Newcomer<TcpStream>) {
         let Newcomer { stream, answer, early, agreed, seat, place } = newcomer;
         let key = self.connections.borrow().vacant_key();
         let connection = Rc::new(Connection::new(key, stream, agreed, &self.rules, seat, place));

@@ -26,9 +26,16 @@ const WAIT: Duration = Duration::from_secs(8);
 /// When a join is answered at the latest, whatever the database does.
 const ANSWERED: Duration = Duration::from_secs(9);
 
+/// How long a question rests that was not answered, until it is asked once more: by then a connection that broke under it is
+/// known to have.
+const AGAIN: Duration = Duration::from_millis(100);
+
 /// How long an answer of the catalog serves further joins of the same table, so that a crowd that joins at
 /// once asks once.
 const FRESH: Duration = Duration::from_secs(1);
+
+/// Why a join is refused that the catalog does not decide.
+const UNANSWERED: &str = "the database did not answer";
 
 type Described = Arc<OnceCell<Option<Arc<Table>>>>;
 
@@ -63,7 +70,7 @@ impl Gate {
                 } else {
                     tracing::warn!("a join could not be decided: the database did not answer");
                     session.discard().await;
-                    Err(Refusal::Unavailable("the database did not answer"))
+                    Err(Refusal::Unavailable(UNANSWERED))
                 };
                 let _ = answer.send(verdict);
             });
@@ -104,7 +111,18 @@ impl Gate {
         (asked.elapsed() < FRESH).then(|| Arc::clone(found))
     }
 
-    async fn decide(mut self, topic: &Topic) -> Result<Approval, Refusal> {
+    /// A session that ends while it is asked, as by `pg_terminate_backend`, costs a moment and no join.
+    async fn decide(self, topic: &Topic) -> Result<Approval, Refusal> {
+        match self.clone().look_up(topic).await {
+            Err(Refusal::Unavailable(UNANSWERED)) => {
+                tokio::time::sleep(AGAIN).await;
+                self.look_up(topic).await
+            }
+            verdict => verdict,
+        }
+    }
+
+    async fn look_up(mut self, topic: &Topic) -> Result<Approval, Refusal> {
         let live = async { self.readiness.wait_for(Readiness::is_live).await.is_ok() };
         if !tokio::time::timeout(WAIT, live).await.unwrap_or(false) {
             return Err(Refusal::Unavailable(unavailable(self.readiness.borrow().phase)));
@@ -201,8 +219,8 @@ fn quote_name(schema: &str, table: &str) -> String {
 
 #[allow(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
 fn lost(error: PostgresError) -> Refusal {
-    tracing::warn!(%error, "a join could not be decided");
-    Refusal::Unavailable("the database did not answer")
+    tracing::warn!(%error, "the database could not be asked about a join");
+    Refusal::Unavailable(UNANSWERED)
 }
 
 const fn unavailable(phase: Phase) -> &'static str {

@@ -224,6 +224,32 @@ async fn a_broken_sql_session_costs_no_event_and_no_join() {
 }
 
 #[tokio::test]
+async fn a_join_whose_session_ends_while_it_is_asked_is_decided_all_the_same() {
+    let database = cluster::shared(18).database().await;
+    let client = database.connect().await;
+    client.batch_execute("create table t (id int primary key)").await.unwrap();
+    let walcast = Walcast::serve(&database, &[]).await;
+    let mut socket = Socket::connect(&walcast).await;
+    let sessions =
+        "from pg_stat_activity where datname = current_database() and application_name = 'walcast-sql'";
+    // The question waits for this lock.
+    client.batch_execute("begin; lock table pg_publication in access exclusive mode").await.unwrap();
+    let ending = async {
+        let waits = format!("select count(*) {sessions} and wait_event_type = 'Lock'");
+        until("the catalog is asked", async || {
+            client.query_one(&waits, &[]).await.unwrap().get::<_, i64>(0) == 1
+        })
+        .await;
+        let end = format!("select count(pg_terminate_backend(pid)) {sessions}; rollback");
+        client.batch_execute(&end).await.unwrap();
+    };
+    tokio::join!(socket.joined("realtime:public:t", json!({})), ending);
+    walcast.wait_for_log("the database could not be asked about a join").await;
+    client.batch_execute("insert into t values (1)").await.unwrap();
+    assert_eq!(id(&socket.change().await), 1);
+}
+
+#[tokio::test]
 async fn a_row_over_the_limit_is_named_and_stays_in_the_slot() {
     let database = cluster::shared(18).database().await;
     let client = database.connect().await;
