@@ -94,6 +94,12 @@ pub struct Progress {
 }
 
 impl Progress {
+    /// `dispatched` of `epoch`, and `floor`, from where on the replay window may ask again.
+    #[must_use]
+    pub const fn new(epoch: Epoch, dispatched: Lsn, floor: Lsn) -> Self {
+        Self { epoch: Some(epoch), dispatched, floor }
+    }
+
     /// End of the last transaction of `epoch` that was wholly dispatched; 0/0 when there was none. A position of
     /// another epoch must never be acknowledged: it could lie ahead of what this one has written.
     #[must_use]
@@ -274,11 +280,12 @@ impl Dispatcher {
     fn begin(&self, epoch: Epoch, position: Cursor) {
         let known = *self.progress.borrow();
         self.feeds.begin();
-        self.hub.interest().table().begin(epoch, position);
         let gap = known.epoch != Some(epoch) || position.commit > known.dispatched;
         if gap {
+            // Before the position: who found the new one with the old window would pass the gap unaware.
             self.hub.replay().history().begin(epoch, position);
         }
+        self.hub.interest().table().begin(epoch, position);
         if known.epoch.is_some() && gap {
             let (from, to) = (known.dispatched, position.commit);
             tracing::warn!(%epoch, %from, %to, "changes may have been missed; every joined channel and subscription is told");
@@ -287,7 +294,7 @@ impl Dispatcher {
         }
         let dispatched = known.dispatched(epoch).max(position.commit);
         let floor = self.hub.replay().history().floor();
-        self.progress.send_replace(Progress { epoch: Some(epoch), dispatched, floor });
+        self.progress.send_replace(Progress::new(epoch, dispatched, floor));
     }
 
     /// Everything before `lsn` is dispatched.

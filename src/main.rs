@@ -169,9 +169,7 @@ async fn schema(settings: &Settings, login: &Login, typescript: bool) -> Result<
 
 async fn check(settings: &Settings, login: &Login, json: bool) -> Result<ExitCode, Failure> {
     let source = walcast::server::source(settings);
-    let bounds =
-        check::Bounds { window: settings.window.wal_bytes, lag: settings.replication.lag_warn_bytes };
-    let findings = check::check(login, &source, bounds).await?;
+    let findings = check::check(login, &source, settings.replication.lag_warn_bytes).await?;
     let text = if json { check::json(&findings)? + "\n" } else { check::table(&findings) };
     std::io::stdout().lock().write_all(text.as_bytes())?;
     Ok(if check::is_ready(&findings) { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -82,14 +82,13 @@ fn main() {
     let mut tell = |what: String, figure: String| report.alone.push([what, figure]);
     if wanted("filters") {
         let (own, rounds, ranges) = if quick { (500, 10, 200) } else { (10_000, 100, 5000) };
-        let runs = size.runs.min(3);
-        let (few, many) = runtime.block_on(filters::own(&postgres, runs, own, rounds));
+        let (few, many) = runtime.block_on(filters::own(&postgres, size.runs, own, rounds));
         tell(
             format!("CPU a change, each socket with an `id=eq.N` of its own: 10 sockets; {own}"),
             format!("{few:.0} us; {many:.0} us, {:.2} times that", many / few),
         );
         let what = format!("CPU a change of {ranges} distinct ranges that it is not in");
-        match runtime.block_on(filters::ranges(&postgres, runs, ranges)) {
+        match runtime.block_on(filters::ranges(&postgres, size.runs, ranges)) {
             Ok(cost) => tell(what, format!("{cost:.1} us")),
             Err(refusal) => println!("no ranges: {refusal}"),
         }

@@ -8,6 +8,7 @@ use fastrand::Rng;
 
 use super::*;
 use crate::change::{Action, Row};
+use crate::dispatch::Progress;
 use crate::pgoutput::ReplicaIdentity;
 
 /// Worlds, each with its own bounds.
@@ -155,7 +156,8 @@ impl World {
 
     /// Postgres hears of the floor, now or never.
     fn acknowledge(&mut self) {
-        self.confirmed = self.confirmed.max(self.history.floor().min(self.dispatched));
+        let progress = Progress::new(EPOCH, self.dispatched, self.history.floor());
+        self.confirmed = self.confirmed.max(progress.acknowledged(EPOCH));
     }
 
     /// Killed after it has read everything, it holds no less than before.

@@ -127,8 +127,7 @@ fn channels(text: &mut Exposition, app: &App) {
     let help = "Joined channels, and event streams and polls that read a topic.";
     text.gauge("walcast_channels", help).whole(extent.members as u64);
     text.gauge("walcast_topics", "Topics that are joined, each once.").whole(extent.topics as u64);
-    text.gauge("walcast_filters", "Topics with a filter that are joined, each once.")
-        .whole(extent.filters as u64);
+    text.gauge("walcast_filters", "Distinct filters of joined topics.").whole(extent.filters as u64);
     text.counter("walcast_joins_total", "Joins that were let in.").whole(COUNTED.joins.get());
     let refusals = text.counter("walcast_joins_refused_total", "Joins that were refused, by code.");
     refusals.samples(COUNTED.refusals.get());

@@ -87,7 +87,8 @@ pub(super) async fn stopped(stop: &mut watch::Receiver<bool>) {
 }
 
 impl Reading {
-    /// Begins behind `since` if that is held, else at the server's position; the admission says which.
+    /// Begins behind `since` if that is held, else at the server's position or the oldest that is held, whichever is later;
+    /// the admission says which.
     pub(super) fn begin(
         hub: &Hub,
         reader: &Reader,
@@ -104,10 +105,13 @@ impl Reading {
             let here = history.resume(&Since { cursor: position, epoch: Some(epoch) });
             (here, since.map(|since| history.resume(&since)))
         };
-        // For a moment, the window is of another history than the position.
-        if Missed::of(here).is_some() {
-            return Err(Refusal::Unavailable("it begins anew"));
-        }
+        // What comes is put into the window first, and then makes a position: for a moment, the window may begin behind it,
+        // or be of another history.
+        let position = match here {
+            Resumption::Held(position) => position,
+            Resumption::Window { oldest } => oldest,
+            Resumption::Epoch { .. } => return Err(Refusal::Unavailable("it begins anew")),
+        };
         let cursor = match resumption {
             Some(Resumption::Held(cursor)) => cursor,
             _ => position,

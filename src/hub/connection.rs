@@ -64,8 +64,8 @@ pub(super) struct State {
     phase: Phase,
     pub(super) last_heard: Instant,
     pinged: bool,
-    /// When the socket last took something, or had nothing to take.
-    last_progress: Instant,
+    /// While something waits for the socket: when it last took some, or since when it waits.
+    waits_since: Option<Instant>,
 }
 
 impl State {
@@ -132,7 +132,7 @@ impl Connection {
             phase: Phase::Open,
             last_heard: now,
             pinged: false,
-            last_progress: now,
+            waits_since: None,
         };
         Self {
             key,
@@ -249,11 +249,9 @@ impl Connection {
         let sent = state.outbox.send(frame, &self.stream);
         if sent.broken {
             self.end(state);
-        } else {
-            state.last_progress = now;
-            if !state.outbox.is_empty() {
-                self.wake.notify_one();
-            }
+        } else if !state.outbox.is_empty() {
+            state.waits_since = Some(now);
+            self.wake.notify_one();
         }
     }
 
@@ -276,15 +274,15 @@ impl Connection {
         if flushed.broken {
             self.end(state);
         } else if state.outbox.is_empty() {
-            state.last_progress = Instant::now();
+            state.waits_since = None;
             if let Phase::Draining { .. } = state.phase {
                 let _ = SockRef::from(&self.stream).shutdown(Shutdown::Write);
-                state.phase = Phase::Swallowing { until: state.last_progress + SWALLOW };
+                state.phase = Phase::Swallowing { until: Instant::now() + SWALLOW };
                 self.wake.notify_one();
             }
         } else {
-            if flushed.written > 0 {
-                state.last_progress = Instant::now();
+            if flushed.written > 0 || state.waits_since.is_none() {
+                state.waits_since = Some(Instant::now());
             }
             self.wake.notify_one();
         }

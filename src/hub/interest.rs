@@ -49,7 +49,7 @@ pub struct Table {
 pub struct Extent {
     /// Topics with members, each once.
     pub topics: usize,
-    /// Those with a filter.
+    /// Distinct filters of these.
     pub filters: usize,
     /// Members and listeners.
     pub members: usize,
@@ -209,7 +209,6 @@ impl Table {
         });
         let id = TopicId(u32::try_from(slot).unwrap_or(u32::MAX));
         self.index.insert(pattern, id);
-        self.extent.filters += usize::from(matches!(pattern, Pattern::Filtered(_)));
         self.spelled.entry(Arc::clone(spelled)).or_default().push(id);
         id
     }
@@ -260,7 +259,6 @@ impl Table {
         }
         let entry = self.topics.remove(topic.0 as usize);
         self.index.remove(&entry.pattern, topic);
-        self.extent.filters -= usize::from(matches!(entry.pattern, Pattern::Filtered(_)));
         if let Some(ids) = self.spelled.get_mut(&entry.spelled) {
             ids.retain(|id| *id != topic);
             if ids.is_empty() {
@@ -321,7 +319,7 @@ impl Table {
     /// How many there are.
     #[must_use]
     pub fn extent(&self) -> Extent {
-        Extent { topics: self.topics.len(), ..self.extent }
+        Extent { topics: self.topics.len(), filters: self.index.filters(), ..self.extent }
     }
 
     /// The last change routed, and its epoch.

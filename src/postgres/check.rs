@@ -67,20 +67,11 @@ pub fn is_ready(findings: &[Finding]) -> bool {
     findings.iter().all(|finding| finding.status != Status::Error)
 }
 
-/// What walcast's own settings say of the log.
-#[derive(Clone, Copy, Debug)]
-pub struct Bounds {
-    /// How many bytes of it the replay window may hold back; they are read, and acknowledged later.
-    pub window: u64,
-    /// How many may be unread beside that.
-    pub lag: u64,
-}
-
-/// Looks at everything.
+/// Looks at everything. More than `lag` bytes of log that are not read, beside what the replay window keeps, are a warning.
 ///
 /// # Errors
 /// When the database cannot be asked at all.
-pub async fn check(login: &Login, source: &Source, bounds: Bounds) -> Result<Vec<Finding>, PostgresError> {
+pub async fn check(login: &Login, source: &Source, lag: u64) -> Result<Vec<Finding>, PostgresError> {
     let session = Session::new(login, "walcast-check");
     let client = match session.client().await {
         Ok(client) => client,
@@ -106,8 +97,8 @@ pub async fn check(login: &Login, source: &Source, bounds: Bounds) -> Result<Vec
     findings.extend(coverage::publication(&server, publication.as_ref(), source, &tables));
     findings.extend(coverage::identities(publication.as_ref(), &tables));
     findings.extend(coverage::unseen(publication.as_ref(), &source.publication, &server, &tables));
-    findings.extend(verdicts::slot(slot.as_ref(), source, bounds));
-    findings.extend(verdicts::limits(&server, slot.as_ref(), source, bounds));
+    findings.extend(verdicts::slot(slot.as_ref(), source, lag));
+    findings.extend(verdicts::limits(&server, slot.as_ref(), source));
     Ok(findings)
 }
 

@@ -165,6 +165,7 @@ impl SchemaWatch {
                 }
                 Err(error) => {
                     self.asked.discard().await;
+                    memory.questions = None;
                     // An object that vanished under a question is gone at the next.
                     let class =
                         if matches!(error, PostgresError::Sql(_)) { Class::Retry } else { error.class() };

@@ -30,6 +30,8 @@ pub struct Source {
     pub create_publication: bool,
     /// What becomes of a permanent slot that is lost.
     pub on_slot_lost: OnSlotLost,
+    /// How much log the replay window may keep behind the slot, in bytes.
+    pub window_wal: u64,
 }
 
 /// What is done when the slot that was read is gone, or Postgres has given it up. What was written since cannot be
@@ -67,7 +69,7 @@ pub async fn prepare(
     known: Option<Epoch>,
 ) -> Result<Prepared, PostgresError> {
     let client = session.client().await?;
-    let (wal_sender_timeout, sql_ascii) = check_server(&client).await?;
+    let (wal_sender_timeout, sql_ascii) = check_server(&client, source).await?;
     let created = ensure_publication(&client, source).await?;
     let slot_position =
         if source.temporary { None } else { Some(ensure_slot(&client, source, created, known).await?) };
@@ -79,12 +81,13 @@ const SERVER: &str = "select current_setting('server_version_num')::int, current
     (select setting::bigint from pg_settings where name = 'wal_sender_timeout'), \
     (select rolreplication or rolsuper from pg_roles where rolname = current_user), current_user::text, \
     emit.oid::regprocedure::text, has_function_privilege(emit.oid, 'execute'), \
-    current_setting('server_encoding') = 'SQL_ASCII' \
+    current_setting('server_encoding') = 'SQL_ASCII', \
+    (select setting::int8 from pg_settings where name = 'max_slot_wal_keep_size') \
     from pg_proc emit where emit.proname = 'pg_logical_emit_message' and emit.pronamespace = 'pg_catalog'::regnamespace \
       and emit.proargtypes[2] = 'text'::regtype";
 
 /// Refuses a server that cannot serve us; returns its `wal_sender_timeout` and whether it has no encoding.
-async fn check_server(client: &Client) -> Result<(Duration, bool), PostgresError> {
+async fn check_server(client: &Client, source: &Source) -> Result<(Duration, bool), PostgresError> {
     let row = client.query_one(SERVER, &[]).await.map_err(PostgresError::Sql)?;
     let (version, wal_level, standby): (i32, String, bool) = (row.get(0), row.get(1), row.get(2));
     let (synchronous, timeout): (String, i64) = (row.get(3), row.get(4));
@@ -119,6 +122,17 @@ async fn check_server(client: &Client) -> Result<(Duration, bool), PostgresError
             "synchronous_standby_names ({synchronous}) would make the application's commits wait for this server; \
              list the standbys by name"
         ));
+    }
+    // In MiB; -1 is no limit (PostgreSQL manual, 20.6.1).
+    if let Ok(keep) = u64::try_from(row.get::<_, i64>(10)).map(|keep| keep.saturating_mul(1 << 20))
+        && keep <= source.window_wal
+    {
+        tracing::warn!(
+            max_slot_wal_keep_size = keep,
+            window_wal_bytes = source.window_wal,
+            "Postgres may give the slot up for what the replay window keeps: set window.wal_bytes below \
+             max_slot_wal_keep_size"
+        );
     }
     Ok((Duration::from_millis(timeout.unsigned_abs()), row.get(9)))
 }

@@ -101,6 +101,7 @@ impl Snapshots {
             self.within.as_millis()
         );
         client.batch_execute(&begin).await.map_err(PostgresError::Sql).map_err(lost)?;
+        lock(&client, schema, table).await?;
         let sql = "select pg_current_snapshot()::text";
         let text: String = client.query_one(sql, &[]).await.map_err(PostgresError::Sql).map_err(lost)?.get(0);
         let snapshot = text.parse().map_err(|_| Refusal::Unavailable("the database did not answer"))?;
@@ -109,8 +110,7 @@ impl Snapshots {
         }
         self.mark(&wanted.mark).await.map_err(lost)?;
         let source = self.source(&client, schema, table).await.map_err(lost)?;
-        let source = source
-            .ok_or_else(|| Refusal::NotPublished(format!("{schema}.{table} is not published any more")))?;
+        let source = source.ok_or_else(|| gone(&format!("{schema}.{table}")))?;
         copy(&client, &source, wanted).await
     }
 
@@ -149,6 +149,25 @@ impl Snapshots {
             Relation::new(oid, schema.into(), table.into(), ReplicaIdentity::Default, columns.collect());
         Ok(Some(TableRows { relation, partitioned, filter }))
     }
+}
+
+/// Locks the table before there is a snapshot. To an older one, a table that ALTER TABLE has written anew is empty
+/// (PostgreSQL manual, 13.6), and that tells no row.
+async fn lock(client: &Client, schema: &str, table: &str) -> Result<(), Refusal> {
+    let name = format!("{schema}.{table}");
+    let quoted = format!("{}.{}", escape_identifier(schema), escape_identifier(table));
+    let locked = client.batch_execute(&format!("lock table {quoted} in access share mode")).await;
+    locked.map_err(|error| match error.code() {
+        Some(code) if *code == SqlState::INSUFFICIENT_PRIVILEGE => Refusal::SnapshotDenied(name),
+        Some(code) if [SqlState::UNDEFINED_TABLE, SqlState::INVALID_SCHEMA_NAME].contains(code) => {
+            gone(&name)
+        }
+        _ => lost(PostgresError::Sql(error)),
+    })
+}
+
+fn gone(name: &str) -> Refusal {
+    Refusal::NotPublished(format!("{name} is not published any more"))
 }
 
 /// What is read.

@@ -244,6 +244,7 @@ pub fn source(settings: &Settings) -> Source {
         temporary: replication.temporary,
         create_publication: replication.create_publication,
         on_slot_lost: replication.on_slot_lost,
+        window_wal: settings.window.wal_bytes,
     }
 }
 

@@ -42,6 +42,8 @@ pub struct Hit {
 pub struct Index {
     all: Vec<TopicId>,
     schemas: HashMap<Box<str>, SchemaEntry>,
+    /// How many distinct filters there are.
+    filters: usize,
 }
 
 #[derive(Debug, Default)]
@@ -94,9 +96,18 @@ impl Index {
             }
             Pattern::Table(schema, table) => self.table_mut(schema, table).topics.push(topic),
             Pattern::Filtered(filtered) => {
-                self.table_mut(&filtered.schema, &filtered.table).insert(filtered, topic);
+                let entry = self.table_mut(&filtered.schema, &filtered.table);
+                let before = entry.filters.len();
+                entry.insert(filtered, topic);
+                self.filters += entry.filters.len() - before;
             }
         }
+    }
+
+    /// How many distinct filters topics have: those that mean the same are one, however they are spelled.
+    #[must_use]
+    pub const fn filters(&self) -> usize {
+        self.filters
     }
 
     fn table_mut(&mut self, schema: &str, table: &str) -> &mut TableEntry {
@@ -116,10 +127,12 @@ impl Index {
             None => forget(&mut schema_entry.topics, &topic),
             Some(table) => {
                 let Some(entry) = schema_entry.tables.get_mut(table) else { return };
+                let before = entry.filters.len();
                 match pattern {
                     Pattern::Filtered(filtered) => entry.remove(filtered, topic),
                     _ => forget(&mut entry.topics, &topic),
                 }
+                self.filters -= before - entry.filters.len();
                 if entry.topics.is_empty() && entry.filters.is_empty() {
                     schema_entry.tables.remove(table);
                 }

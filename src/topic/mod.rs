@@ -81,6 +81,9 @@ pub enum TopicError {
     /// `in` without its brackets.
     #[error("FilterInvalid: in takes a list in brackets, as in COL=in.(A,B)")]
     FilterList,
+    /// `in` with nothing in its brackets.
+    #[error("FilterInvalid: in takes at least one value; an empty text is written in.(\"\")")]
+    ListEmpty,
     /// A bracket that stays open.
     #[error(
         "FilterInvalid: a bracket is not closed; a value with a comma or a bracket in it stands in double quotes"

@@ -61,7 +61,7 @@ impl Drop for SmallDisk {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_of_postgres_costs_nothing_once_there_is_room_again() {
     let Some(disk) = SmallDisk::mount(300) else {
-        eprintln!("not run: a small disk takes the right to mount one, which this user has not");
+        crate::not_run::say("a small disk takes the right to mount one, which this user has not");
         return;
     };
     let settings = [("max_wal_size", "48MB"), ("min_wal_size", "32MB"), ("checkpoint_timeout", "30s")];

@@ -29,7 +29,7 @@ impl Place {
     /// `None`, which is said, where this user may not make one.
     async fn make(settings: &[(&str, &str)]) -> Option<Self> {
         let Some(network) = Network::make() else {
-            eprintln!("not run: a network takes the right to make one, which this user has not");
+            crate::not_run::say("a network takes the right to make one, which this user has not");
             return None;
         };
         let listen = format!("127.0.0.1,{}", network.database.outside);

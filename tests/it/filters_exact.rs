@@ -88,7 +88,7 @@ const VALUES: &[(&str, &str)] = &[
     ("char", "select unnest('{a,b,A}'::\"char\"[]) v"),
 ];
 
-const TEXTS: &str = "create table texts as select unnest(array['', ' ', 'a', 'a ', 'A', 'B', 'ab', 'a b', 'é', 'É', 'z', '🙂', '\
+const TEXTS: &str = "create table texts as select unnest(array['', ' ', 'a', 'a ', 'A', 'B', 'ab', 'a b', 'é', 'É', 'z', '🙂', U&'\\0085', E'\\x01', '\
                      a-b', E'a\\nb', E'\\t', '_', '%', 'abc123', '1', 'a.b', 'ÿ', '~', 'aa', 'aab', 'foo bar', '[', ']', E'\\\\'\
                      ]) v";
 
@@ -143,7 +143,7 @@ async fn keys_have_the_order_of_postgres() {
 
 /// A pattern of few characters with many meanings.
 fn pattern(random: &mut fastrand::Rng, expression: bool) -> String {
-    const EXPRESSION: [&str; 40] = [
+    const EXPRESSION: [&str; 42] = [
         "a",
         "b",
         "A",
@@ -167,6 +167,8 @@ fn pattern(random: &mut fastrand::Rng, expression: bool) -> String {
         "]",
         "[[:upper:]]",
         "[^[:space:]é]",
+        "[[:cntrl:]]",
+        "[^[:cntrl:][:punct:]]",
         "\\d",
         "\\w",
         "\\W",

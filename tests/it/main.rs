@@ -10,6 +10,7 @@ mod graphql;
 mod graphql_served;
 mod held_commits;
 mod network;
+mod not_run;
 mod postgres_binaries;
 mod program;
 mod proxy;

@@ -248,3 +248,14 @@ async fn a_temporary_slot_leaves_nothing_behind() {
             .await;
     }
 }
+
+#[tokio::test]
+async fn a_window_that_may_cost_the_slot_is_warned_of() {
+    let cluster = cluster::own(&postgres_binaries::of_major(15), &[("max_slot_wal_keep_size", "64MB")]);
+    for (bytes, warned) in [("67108864", true), ("67108863", false)] {
+        let walcast = Walcast::spawn(&cluster.url("postgres"), &[("WALCAST__WINDOW__WAL_BYTES", bytes)]);
+        walcast.wait_for_status("live").await;
+        assert_eq!(walcast.log().contains("set window.wal_bytes below max_slot_wal_keep_size"), warned);
+        assert!(walcast.stop().success());
+    }
+}

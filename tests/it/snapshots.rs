@@ -162,6 +162,38 @@ async fn a_commit_that_the_snapshot_cannot_see_yet_is_told_behind_it() {
 }
 
 #[tokio::test]
+async fn a_table_that_is_written_anew_meanwhile_is_told_whole() {
+    // A newer one answers nothing about the table, not even the join, until that commits.
+    let database = cluster::shared(postgres_binaries::majors()[0]).database().await;
+    let client = database.connect().await;
+    client.batch_execute(TABLE).await.unwrap();
+    client.batch_execute("insert into t (n) select 1 from generate_series(1, 10)").await.unwrap();
+    let walcast = Walcast::serve(&database, &[]).await;
+    // To a snapshot from before its commit, the table is empty from then on.
+    client.batch_execute("begin; alter table t alter column n type int8").await.unwrap();
+    let mut socket = Socket::connect(&walcast).await;
+    let joining = async {
+        socket.joined("realtime:public:t", json!({"frames": "type", "snapshot": {}})).await;
+        let mut copy = Copy::default();
+        copy.snapshot(&mut socket).await;
+        copy
+    };
+    let writing = async {
+        let waits = "select exists(select from pg_stat_activity where datname = current_database() \
+                     and application_name = 'walcast-snapshot' and wait_event_type = 'Lock')";
+        // Within a transaction, this view stays what it was first.
+        let watcher = database.connect().await;
+        until("the snapshot waits for the table", async || {
+            watcher.query_one(waits, &[]).await.unwrap().get(0)
+        })
+        .await;
+        client.batch_execute("commit").await.unwrap();
+    };
+    let (copy, ()) = tokio::join!(joining, writing);
+    assert_eq!((copy.rows.len(), &copy.end.unwrap()["rows"]), (10, &json!(10)));
+}
+
+#[tokio::test]
 async fn filters_limits_profiles_and_types_are_those_of_the_changes() {
     for &major in postgres_binaries::majors() {
         let database = cluster::shared(major).database().await;

@@ -46,8 +46,7 @@ pub fn serve(database: &str) {
 
 async fn socket(stream: TcpStream, mut rows: broadcast::Receiver<Utf8Bytes>) {
     let _ = stream.set_nodelay(true);
-    let config =
-        WebSocketConfig::default().read_buffer_size(512).write_buffer_size(0).max_write_buffer_size(1 << 20);
+    let config = WebSocketConfig::default().read_buffer_size(512);
     let Ok(mut socket) = accept_async_with_config(stream, Some(config)).await else { return };
     loop {
         tokio::select! {

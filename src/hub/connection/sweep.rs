@@ -16,9 +16,8 @@ impl Connection {
     /// Whether it took nothing for too long.
     fn stalled(&self, rules: &Rules, now: Instant) -> bool {
         let state = self.state.borrow();
-        state.is_open()
-            && !state.outbox.is_empty()
-            && now.saturating_duration_since(state.last_progress) > rules.stall
+        let waits = state.waits_since.map(|since| now.saturating_duration_since(since));
+        state.is_open() && waits.is_some_and(|waits| waits > rules.stall)
     }
 
     /// Whether nothing came from it for too long, though it was asked.

@@ -2,9 +2,9 @@
 
 use postgres_protocol::escape::escape_identifier;
 
+use super::Finding;
 use super::facts::{Server, Slot};
 use super::report::size;
-use super::{Bounds, Finding};
 use crate::postgres::setup::{
     APPLICATION_NAME, OLDEST, OnSlotLost, Source, invalidation, matches_synchronous,
 };
@@ -120,7 +120,7 @@ pub(super) fn room(server: &Server, slot: Option<&Slot>, name: &str) -> Vec<Find
 }
 
 /// The slot, and what it holds back.
-pub(super) fn slot(slot: Option<&Slot>, source: &Source, bounds: Bounds) -> Vec<Finding> {
+pub(super) fn slot(slot: Option<&Slot>, source: &Source, lag: u64) -> Vec<Finding> {
     let name = &source.slot;
     let drop = format!("SELECT pg_drop_replication_slot('{name}')");
     let Some(slot) = slot else {
@@ -154,7 +154,7 @@ pub(super) fn slot(slot: Option<&Slot>, source: &Source, bounds: Bounds) -> Vec<
          the replay window's, and no lag",
         size(kept),
         size(unread),
-        size(bounds.window)
+        size(source.window_wal)
     );
     let mut findings = vec![match (slot.pid, &slot.reader) {
         (Some(pid), reader)
@@ -194,9 +194,9 @@ pub(super) fn slot(slot: Option<&Slot>, source: &Source, bounds: Bounds) -> Vec<
             format!("{log}; it is about to be lost at the next checkpoint"),
             "ALTER SYSTEM SET max_slot_wal_keep_size to a larger value, then SELECT pg_reload_conf()",
         ),
-        _ if unread > bounds.window.saturating_add(bounds.lag) => Finding::warning(
+        _ if unread > source.window_wal.saturating_add(lag) => Finding::warning(
             "lag",
-            format!("{log}; the rest is more than replication.lag_warn_bytes ({})", size(bounds.lag)),
+            format!("{log}; the rest is more than replication.lag_warn_bytes ({})", size(lag)),
             "see the log of walcast: a client, a huge transaction or the network holds it up, or it is not running",
         ),
         _ => Finding::ok("lag", log),
@@ -205,7 +205,7 @@ pub(super) fn slot(slot: Option<&Slot>, source: &Source, bounds: Bounds) -> Vec<
 }
 
 /// Settings of the server that decide how long a slot lives, and who waits for whom.
-pub(super) fn limits(server: &Server, slot: Option<&Slot>, source: &Source, bounds: Bounds) -> Vec<Finding> {
+pub(super) fn limits(server: &Server, slot: Option<&Slot>, source: &Source) -> Vec<Finding> {
     let mut findings = Vec::new();
     let keep = u64::try_from(server.max_slot_wal_keep_size);
     findings.push(match keep.map(|mebibytes| mebibytes.saturating_mul(1 << 20)) {
@@ -214,9 +214,9 @@ pub(super) fn limits(server: &Server, slot: Option<&Slot>, source: &Source, boun
             "no limit: while nobody reads the slot, the log grows until the disk is full",
             "ALTER SYSTEM SET max_slot_wal_keep_size = '20GB' (less than the disk has free), then SELECT pg_reload_conf()",
         ),
-        Ok(bytes) if bytes <= bounds.window => Finding::warning(
+        Ok(bytes) if bytes <= source.window_wal => Finding::warning(
             "max_slot_wal_keep_size",
-            format!("{}, no more than window.wal_bytes ({})", size(bytes), size(bounds.window)),
+            format!("{}, no more than window.wal_bytes ({})", size(bytes), size(source.window_wal)),
             "the replay window alone may lose the slot: lower window.wal_bytes, or raise this",
         ),
         Ok(bytes) => {

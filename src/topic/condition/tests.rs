@@ -25,6 +25,7 @@ fn patterns_match_as_under_the_collation_c() {
         (Match, "\\Aa\\Z", &["a"], &["a\n"]),
         (IMatch, "^[a-c]X[^y]É$", &["bxzÉ", "CXzÉ"], &["bxYÉ", "bxzé"]),
         (IMatch, "^[[:upper:]]$", &["a", "A"], &["1"]),
+        (Match, "^[[:cntrl:]]$", &["\x01", "\x7f", "\u{85}", "\u{9f}"], &["a", "\u{a0}"]),
     ] {
         let pattern = pattern(matching, source).unwrap_or_else(|error| panic!("{source}: {error}"));
         for text in yes {

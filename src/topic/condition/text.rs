@@ -310,7 +310,7 @@ fn character_escape(character: char) -> Result<char, PatternError> {
     })
 }
 
-/// The classes of the locale "C".
+/// The classes of the locale "C"; control characters are those of every locale (`regc_locale.c` of Postgres).
 fn class(name: &str) -> Result<Ranges, PatternError> {
     const UPPER: (char, char) = ('A', 'Z');
     const LOWER: (char, char) = ('a', 'z');
@@ -319,7 +319,7 @@ fn class(name: &str) -> Result<Ranges, PatternError> {
         "alnum" => vec![UPPER, LOWER, DIGIT],
         "alpha" => vec![UPPER, LOWER],
         "blank" => vec![(' ', ' '), ('\t', '\t')],
-        "cntrl" => vec![('\0', '\x1f'), ('\x7f', '\x7f')],
+        "cntrl" => vec![('\0', '\x1f'), ('\x7f', '\u{9f}')],
         "digit" => vec![DIGIT],
         "graph" => vec![('!', '~')],
         "lower" => vec![LOWER],

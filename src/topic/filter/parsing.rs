@@ -220,6 +220,10 @@ impl<'a> Reader<'a> {
         if !self.take("(") {
             return Err(TopicError::FilterList);
         }
+        // An empty text is written `""`.
+        if self.rest.starts_with(')') {
+            return Err(TopicError::ListEmpty);
+        }
         let mut values = Vec::new();
         loop {
             if values.len() == LIST_VALUES {

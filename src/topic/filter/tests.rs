@@ -130,6 +130,7 @@ fn what_is_wrong_with_a_filter_is_named() {
         ("id=xx.1", TopicError::OperatorUnknown),
         ("id=gt.1,b=in.(1),x", TopicError::FilterShape),
         ("id=in.1", TopicError::FilterList),
+        ("id=in.()", TopicError::ListEmpty),
         ("id=in.(1", TopicError::FilterBracket),
         ("id=in.(1)x", TopicError::FilterTrailing),
         ("id=gt.\"1\"x", TopicError::FilterTrailing),
