@@ -95,16 +95,18 @@ fn main() {
     }
     if wanted("stuck") {
         let (sockets, seconds) = if quick { (100, 1) } else { (1000, 5) };
-        let outcome = runtime.block_on(stuck::stuck(&postgres, sockets, seconds));
+        let runs: Vec<_> =
+            (0..size.runs).map(|_| runtime.block_on(stuck::stuck(&postgres, sockets, seconds))).collect();
+        let of = |figure: fn(&stuck::Outcome) -> f64| bulk::median(runs.iter().map(figure).collect());
         tell(
             format!("p99 of {sockets} sockets; beside one that never reads"),
             format!(
                 "{:.1} ms; {:.1} ms, {:.2} times that; it is closed after {:.0} s and {:.1} MiB, no other is",
-                outcome.before,
-                outcome.beside,
-                outcome.beside / outcome.before,
-                outcome.closed_after,
-                outcome.memory
+                of(|run| run.before),
+                of(|run| run.beside),
+                of(|run| run.beside / run.before),
+                of(|run| run.closed_after),
+                of(|run| run.memory)
             ),
         );
     }

@@ -1,7 +1,7 @@
 //! The peer that does nothing but fan out: rows from LISTEN/NOTIFY to every socket, by tokio-tungstenite.
 //!
-//! It has what a careful hand would give such a server: one shared text for all sockets, a bounded queue for each, what
-//! waits is written with one system call, small buffers, no Nagle. Prints its address in one line.
+//! It has what a careful hand would give such a server: one shared text for all sockets, a bounded queue for each, a small
+//! buffer to read into, no Nagle; all that waits for a socket is framed into one buffer and written with one system call. Prints its address in one line.
 
 use std::time::Duration;
 
