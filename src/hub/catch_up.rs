@@ -63,6 +63,10 @@ impl Shard {
         let listening = listening.map_err(|full| Refusal::TooManyMembers { limit: full.limit })?;
         let (position, epoch) = listening.position();
         let epoch = epoch.ok_or(Refusal::Unavailable("it never was"))?;
+        // The cursor was held a moment ago, and belongs to the history of then.
+        if cursor.is_some() && join.since.and_then(|since| since.epoch) != Some(epoch) {
+            return Err(Refusal::Unavailable("it begins anew"));
+        }
         let (resumption, cursor) = (cursor.map(Resumption::Held), cursor.unwrap_or(position));
         let admission = Admission { position, epoch, resumption, snapshot: false, warnings };
         Ok((Behind { cursor, pattern, listening }, admission))
