@@ -213,7 +213,7 @@ fn open(pattern: Pattern) -> Approval {
 }
 
 /// The table's name as a statement may hold it.
-fn quote_name(schema: &str, table: &str) -> String {
+pub(super) fn quote_name(schema: &str, table: &str) -> String {
     format!("{}.{}", escape_identifier(schema), escape_identifier(table))
 }
 

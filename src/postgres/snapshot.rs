@@ -12,6 +12,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
+use super::gate::quote_name;
 use super::session::Session;
 use super::{Login, PostgresError, setup, types};
 use crate::change::message::MARK;
@@ -155,8 +156,8 @@ impl Snapshots {
 /// (PostgreSQL manual, 13.6), and that tells no row.
 async fn lock(client: &Client, schema: &str, table: &str) -> Result<(), Refusal> {
     let name = format!("{schema}.{table}");
-    let quoted = format!("{}.{}", escape_identifier(schema), escape_identifier(table));
-    let locked = client.batch_execute(&format!("lock table {quoted} in access share mode")).await;
+    let lock = format!("lock table {} in access share mode", quote_name(schema, table));
+    let locked = client.batch_execute(&lock).await;
     locked.map_err(|error| match error.code() {
         Some(code) if *code == SqlState::INSUFFICIENT_PRIVILEGE => Refusal::SnapshotDenied(name),
         Some(code) if [SqlState::UNDEFINED_TABLE, SqlState::INVALID_SCHEMA_NAME].contains(code) => {
@@ -201,10 +202,9 @@ impl TableRows {
             .limit
             .map_or(String::new(), |limit| format!(" limit {}", limit.saturating_add(1).min(1 << 62)));
         format!(
-            "copy (select {} from {only}{}.{}{filter}{limit}) to stdout",
+            "copy (select {} from {only}{}{filter}{limit}) to stdout",
             names.join(", "),
-            escape_identifier(schema),
-            escape_identifier(table),
+            quote_name(schema, table),
         )
     }
 }
