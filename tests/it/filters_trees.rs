@@ -80,9 +80,11 @@ fn condition(random: &mut fastrand::Rng, kind: usize) -> (String, String) {
         7..9 => {
             let several: Vec<&str> = (0..random.usize(1..4)).map(|_| pick(random)).collect();
             let list: Vec<String> = several.iter().map(|value| quoted(random, value)).collect();
+            // Without quotes, a list of one empty text is a list of nothing, which is refused.
+            let list = Some(list.join(",")).filter(|list| !list.is_empty()).unwrap_or_else(|| "\"\"".into());
             let literals: Vec<String> =
                 several.iter().map(|value| format!("{}::{base}", escape_literal(value))).collect();
-            (format!("in.({})", list.join(",")), format!("{column} in ({})", literals.join(", ")))
+            (format!("in.({list})"), format!("{column} in ({})", literals.join(", ")))
         }
         9 if sql_type == "bool" => {
             let word = ["null", "true", "false", "unknown"][random.usize(..4)];
