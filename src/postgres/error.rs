@@ -45,6 +45,9 @@ pub enum PostgresError {
         "the database is silent: nothing comes on the replication session, and questions are not answered"
     )]
     Silent,
+    /// The connection looks alive, but what the server sends does not arrive.
+    #[error("the server waits to send on the replication session, and nothing arrives: it is dead")]
+    Stuck,
     /// A step took too long.
     #[error("{what} took longer than {seconds} s")]
     Timeout {
@@ -120,6 +123,7 @@ impl PostgresError {
             Self::Stream(_)
             | Self::StreamEnded
             | Self::Abandoned
+            | Self::Stuck
             | Self::Silent
             | Self::Timeout { .. }
             | Self::ShuttingDown

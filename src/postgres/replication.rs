@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 use super::backoff::Backoff;
 use super::session::{CONNECT_SECONDS, Session};
-use super::setup::{self, Prepared, Source};
+use super::setup::{self, Source, slot};
 use super::{Class, Login, PostgresError, types};
 use crate::change::assembler::{Assembler, Passed};
 use crate::change::message::Content;
@@ -49,6 +49,8 @@ pub struct Reader {
     passed: Passed,
     epoch: Option<Epoch>,
     was_live: bool,
+    /// The process that served the last session.
+    walsender: Option<i32>,
     /// How much silence the next session bears.
     patience: Patience,
 }
@@ -77,6 +79,7 @@ impl Reader {
             passed,
             epoch: None,
             was_live: false,
+            walsender: None,
             patience: Patience::default(),
         }
     }
@@ -142,13 +145,18 @@ impl Reader {
 
     /// One replication session, from connecting to its end; without an error it ends only when told to stop.
     async fn session(&mut self) -> Result<(), PostgresError> {
+        if let Some(pid) = self.walsender {
+            let release = slot::release(&self.session, &self.source.slot, pid);
+            within("freeing the slot", PREPARE_SECONDS, release).await?;
+        }
         let prepare = setup::prepare(&self.session, &self.source, self.epoch);
         let prepared = within("preparing publication and slot", PREPARE_SECONDS, prepare).await?;
         let config = connecting::config(&self.login, &self.source, self.row_bytes, &prepared);
         let mut client = ReplicationClient::connect_gated(config).await.map_err(PostgresError::Stream)?;
-        let (epoch, position) =
-            within("opening the replication session", CONNECT_SECONDS, self.open(&mut client, &prepared))
-                .await?;
+        let open = connecting::open(&mut client, &self.source, &prepared);
+        let opened = within("opening the replication session", CONNECT_SECONDS, open).await?;
+        let connecting::Opened { epoch, position, walsender } = opened;
+        self.walsender = Some(walsender);
         if self.epoch.is_some_and(|known| known != epoch) {
             tracing::warn!(%epoch, "the database is another one, or was promoted: a new epoch begins");
             self.passed = Passed::default();
@@ -168,32 +176,6 @@ impl Reader {
             Err(_) => client.stop(),
         }
         result
-    }
-
-    async fn open(
-        &self,
-        client: &mut ReplicationClient,
-        prepared: &Prepared,
-    ) -> Result<(Epoch, Lsn), PostgresError> {
-        let system = client.identify_system().await.map_err(PostgresError::Stream)?;
-        let id = system.system_id.parse::<u64>();
-        let id = id.map_err(|_| {
-            PostgresError::Stream(PgWireError::Protocol("the system identifier is not a number".into()))
-        })?;
-        let epoch = Epoch { system: id, timeline: system.timeline };
-        if prepared.sql_ascii {
-            client.simple_query("SET client_encoding = 'SQL_ASCII'").await.map_err(PostgresError::Stream)?;
-        }
-        let mut position = prepared.slot_position;
-        if position.is_none() {
-            let slot = postgres_protocol::escape::escape_identifier(&self.source.slot);
-            let sql = format!("CREATE_REPLICATION_SLOT {slot} TEMPORARY LOGICAL pgoutput NOEXPORT_SNAPSHOT");
-            let created = client.simple_query(&sql).await.map_err(PostgresError::Stream)?;
-            position = Some(connecting::consistent_point(&created)?);
-        }
-        client.start().await.map_err(PostgresError::Stream)?;
-        client.wait_started().await.map_err(PostgresError::Stream)?;
-        Ok((epoch, position.unwrap_or_default()))
     }
 
     /// Writes a message to the log, and returns where it is; when it comes back, everything before it has been dispatched.
@@ -228,7 +210,7 @@ impl Reader {
                     continue;
                 }
                 error = &mut lost => {
-                    if matches!(error, PostgresError::Silent) {
+                    if matches!(error, PostgresError::Silent | PostgresError::Stuck) {
                         self.patience.double();
                     }
                     return Err(error);
@@ -374,7 +356,7 @@ impl Reader {
             if client.metrics().last_applied_lsn().as_u64() < last.0 {
                 continue;
             }
-            match setup::confirmed(&self.session, &self.source.slot).await {
+            match slot::confirmed(&self.session, &self.source.slot).await {
                 Ok(Some(confirmed)) if confirmed >= last => return true,
                 Ok(Some(_)) => {}
                 Ok(None) | Err(_) => return false,

@@ -2,6 +2,8 @@
 //!
 //! In this order, since a slot that is older than its publication can never decode it.
 
+pub(super) mod slot;
+
 use std::time::Duration;
 
 use postgres_protocol::escape::escape_literal;
@@ -72,7 +74,7 @@ pub async fn prepare(
     let (wal_sender_timeout, sql_ascii) = check_server(&client, source).await?;
     let created = ensure_publication(&client, source).await?;
     let slot_position =
-        if source.temporary { None } else { Some(ensure_slot(&client, source, created, known).await?) };
+        if source.temporary { None } else { Some(slot::ensure(&client, source, created, known).await?) };
     Ok(Prepared { wal_sender_timeout, sql_ascii, slot_position })
 }
 
@@ -268,120 +270,6 @@ fn creation(publication: &str, tables: &[OwnTable]) -> String {
         return format!("CREATE PUBLICATION {publication} {with}");
     }
     format!("CREATE PUBLICATION {publication} FOR TABLE {} {with}", names.join(", "))
-}
-
-// The reason is a column from 17 on.
-const SLOT: &str = "select plugin::text, database::text, current_database()::text, temporary, wal_status::text, \
-    confirmed_flush_lsn::text, active_pid, to_jsonb(s) ->> 'invalidation_reason' \
-    from pg_replication_slots s where slot_name = $1";
-
-/// The setting of Postgres by which a slot was given up (PostgreSQL manual, 53.20 `pg_replication_slots`).
-pub(super) fn invalidation(reason: Option<&str>) -> &str {
-    match reason {
-        Some("wal_removed") | None => "max_slot_wal_keep_size",
-        Some("idle_timeout") => "idle_replication_slot_timeout",
-        Some(reason) => reason,
-    }
-}
-
-/// Makes sure that the permanent slot exists, and returns where it goes on.
-async fn ensure_slot(
-    client: &Client,
-    source: &Source,
-    publication_is_new: bool,
-    known: Option<Epoch>,
-) -> Result<Lsn, PostgresError> {
-    let slot = &source.slot;
-    let Some(row) = client.query_opt(SLOT, &[slot]).await.map_err(PostgresError::Sql)? else {
-        if known.is_some() && known == Some(epoch(client).await?) {
-            if source.on_slot_lost == OnSlotLost::Stop {
-                return operator(format!(
-                    "the slot {slot:?} was dropped while this server was reading it, and the changes since cannot be \
-                     had any more; to go on from now, restart, or run SELECT \
-                     pg_create_logical_replication_slot('{slot}', 'pgoutput'); with replication.on_slot_lost = \
-                     \"recreate\" that is done at once"
-                ));
-            }
-            tracing::warn!(slot, "the replication slot was dropped; it is made anew");
-        }
-        return create_slot(client, slot).await;
-    };
-    let (plugin, database, here): (Option<String>, Option<String>, String) =
-        (row.get(0), row.get(1), row.get(2));
-    let (temporary, status): (bool, Option<String>) = (row.get(3), row.get(4));
-    let (confirmed, pid): (Option<String>, Option<i32>) = (row.get(5), row.get(6));
-    if plugin.as_deref() != Some("pgoutput") || database.as_deref() != Some(here.as_str()) {
-        return operator(format!(
-            "the slot {slot:?} belongs to another use (plugin {}, database {}); choose another replication.slot",
-            plugin.unwrap_or_else(|| "none".into()),
-            database.unwrap_or_else(|| "none".into())
-        ));
-    }
-    if status.as_deref() == Some("lost") {
-        let reason: Option<String> = row.get(7);
-        let reason = invalidation(reason.as_deref());
-        if source.on_slot_lost == OnSlotLost::Stop {
-            return operator(format!(
-                "the slot {slot:?} is lost: Postgres gave it up ({reason}), and the changes that were not read yet \
-                 cannot be had any more; to go on from now, run SELECT pg_drop_replication_slot('{slot}') and \
-                 restart; with replication.on_slot_lost = \"recreate\" that is done at once"
-            ));
-        }
-        tracing::warn!(slot, reason, "Postgres gave the replication slot up; it is made anew");
-        // In one transaction with its creation the name would still be taken.
-        let drop = client.execute("select pg_drop_replication_slot($1)", &[slot]).await;
-        drop.map_err(PostgresError::Sql)?;
-        return create_slot(client, slot).await;
-    }
-    if publication_is_new {
-        return operator(format!(
-            "the slot {slot:?} is older than the publication just created, and can never decode it; run SELECT \
-             pg_drop_replication_slot('{slot}') and restart"
-        ));
-    }
-    if let Some(pid) = pid {
-        return Err(PostgresError::SlotInUse { slot: slot.clone(), pid });
-    }
-    if temporary {
-        return operator(format!(
-            "the slot {slot:?} is another session's temporary slot; choose another name"
-        ));
-    }
-    position(confirmed.as_deref().unwrap_or("0/0"))
-}
-
-async fn create_slot(client: &Client, slot: &str) -> Result<Lsn, PostgresError> {
-    let sql = "select lsn::text from pg_create_logical_replication_slot($1, 'pgoutput')";
-    let created = client.query_one(sql, &[&slot]).await.map_err(PostgresError::Sql)?;
-    tracing::info!(slot, "created the replication slot");
-    position(created.get(0))
-}
-
-/// The epoch in which the server writes now. The timeline is the first eight digits of a segment's name: what the
-/// control file says of it lags behind a promotion.
-async fn epoch(client: &Client) -> Result<Epoch, PostgresError> {
-    let sql = "select system_identifier, ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int8 \
-               from pg_control_system()";
-    let row = client.query_one(sql, &[]).await.map_err(PostgresError::Sql)?;
-    let (system, timeline): (i64, i64) = (row.get(0), row.get(1));
-    // It is unsigned, and SQL has no such type.
-    Ok(Epoch { system: system.cast_unsigned(), timeline: u32::try_from(timeline).unwrap_or_default() })
-}
-
-/// Up to where a slot is confirmed; `None` when there is no such slot.
-///
-/// # Errors
-/// When the session breaks.
-pub async fn confirmed(session: &Session, slot: &str) -> Result<Option<Lsn>, PostgresError> {
-    let client = session.client().await?;
-    let sql = "select confirmed_flush_lsn::text from pg_replication_slots where slot_name = $1";
-    let row = client.query_opt(sql, &[&slot]).await.map_err(PostgresError::Sql)?;
-    row.and_then(|row| row.get::<_, Option<String>>(0)).map(|text| position(&text)).transpose()
-}
-
-fn position(text: &str) -> Result<Lsn, PostgresError> {
-    text.parse()
-        .map_err(|error| PostgresError::Operator(format!("the slot's position cannot be read: {error}")))
 }
 
 fn operator<T>(text: String) -> Result<T, PostgresError> {

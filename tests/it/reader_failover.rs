@@ -55,6 +55,48 @@ async fn connections_that_die_without_a_word_are_noticed_and_replaced() {
 }
 
 #[tokio::test]
+async fn a_walsender_that_cannot_send_is_noticed_and_ended_whatever_its_timeout() {
+    let shared = cluster::shared(15);
+    let database = shared.database().await;
+    let client = database.connect().await;
+    // The server never gives a silent reader up.
+    let sql = format!(
+        "alter database {} set wal_sender_timeout = 0; create table t (id int primary key); create table bulk (id serial primary key, x text)",
+        database.name()
+    );
+    client.batch_execute(&sql).await.unwrap();
+    let slot = Slot::new(database.connect().await);
+    let proxy = Proxy::to(shared.cluster().port());
+    let settings = [("WALCAST__REPLICATION__SLOT", slot.name.as_str())];
+    let walcast = Walcast::spawn(&proxy.url(&database.url()), &settings);
+    walcast.wait_for_status("live").await;
+    let mut socket = Socket::connect(&walcast).await;
+    socket.joined("realtime:public:t", json!({})).await;
+
+    let stuck = slot.walsender().await.unwrap();
+    proxy.freeze();
+    // More than the sockets on the way hold.
+    let bulk = "insert into bulk (x) select repeat('x', 1000) from generate_series(1, 20000); insert into t values (1)";
+    client.batch_execute(bulk).await.unwrap();
+    let waits = "select count(*) from pg_stat_activity where pid = $1 and wait_event = 'WalSenderWriteData'";
+    let begun = Instant::now();
+    while client.query_one(waits, &[&stuck]).await.unwrap().get::<_, i64>(0) == 0 {
+        assert!(begun.elapsed() < Duration::from_secs(60), "it sends and sends:\n{}", walcast.log());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    while slot.walsender().await.is_none_or(|pid| pid == stuck) {
+        assert!(begun.elapsed() < Duration::from_secs(90), "nobody reads again:\n{}", walcast.log());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(id(&socket.change().await), 1);
+    assert!(
+        walcast.log().contains("the server waits to send on the replication session"),
+        "{}",
+        walcast.log()
+    );
+}
+
+#[tokio::test]
 async fn another_server_behind_the_same_address_is_another_epoch_and_its_log_is_not_skipped() {
     // What two servers have in common after a failover: database, role, tables.
     let name = format!("failover_{}", std::process::id());

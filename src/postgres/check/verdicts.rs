@@ -5,9 +5,7 @@ use postgres_protocol::escape::escape_identifier;
 use super::Finding;
 use super::facts::{Server, Slot};
 use super::report::size;
-use crate::postgres::setup::{
-    APPLICATION_NAME, OLDEST, OnSlotLost, Source, invalidation, matches_synchronous,
-};
+use crate::postgres::setup::{APPLICATION_NAME, OLDEST, OnSlotLost, Source, matches_synchronous, slot};
 
 const CHANGES_LOST: &str = "the changes that were not read yet cannot be had any more";
 
@@ -136,8 +134,10 @@ pub(super) fn slot(slot: Option<&Slot>, source: &Source, lag: u64) -> Vec<Findin
         return vec![Finding::error("slot", found, "choose another replication.slot")];
     }
     if slot.wal_status.as_deref() == Some("lost") {
-        let found =
-            format!("{name:?} is lost by {}: {CHANGES_LOST}", invalidation(slot.invalidation.as_deref()));
+        let found = format!(
+            "{name:?} is lost by {}: {CHANGES_LOST}",
+            slot::invalidation(slot.invalidation.as_deref())
+        );
         return vec![match source.on_slot_lost {
             OnSlotLost::Stop => Finding::error("slot", found, format!("{drop}; then restart walcast")),
             OnSlotLost::Recreate => Finding::warning(

@@ -1,11 +1,12 @@
 //! What a replication session is asked for, and what its commands answer.
 
+use std::str::FromStr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use pgwire_replication::{PgWireError, ReplicationConfig};
+use pgwire_replication::{PgWireError, ReplicationClient, ReplicationConfig};
 
-use crate::lsn::Lsn;
+use crate::lsn::{Epoch, Lsn};
 use crate::postgres::session::PINNED_OUTPUT;
 use crate::postgres::setup::{APPLICATION_NAME, Prepared, Source};
 use crate::postgres::{Login, PostgresError};
@@ -49,14 +50,55 @@ pub(in crate::postgres) fn probe(login: &Login, source: &Source) -> ReplicationC
         .with_application_name(APPLICATION_NAME)
 }
 
-/// Where a slot that was just created begins: the second column of `CREATE_REPLICATION_SLOT` (PostgreSQL manual,
-/// 55.4 Streaming Replication Protocol).
+/// A session that streams.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Opened {
+    pub(super) epoch: Epoch,
+    /// Where it begins.
+    pub(super) position: Lsn,
+    /// The process that serves it.
+    pub(super) walsender: i32,
+}
+
+/// Begins to stream from the slot, which is made here if it is temporary.
 ///
 /// # Errors
-/// When the answer has no such position.
-pub(super) fn consistent_point(created: &[Vec<Option<Bytes>>]) -> Result<Lsn, PostgresError> {
-    let text = created.first().and_then(|row| row.get(1)).and_then(Option::as_ref);
-    let lsn = text.and_then(|text| std::str::from_utf8(text).ok()).and_then(|text| text.parse().ok());
-    let unread = "CREATE_REPLICATION_SLOT did not say where the slot begins";
-    lsn.ok_or_else(|| PostgresError::Stream(PgWireError::Protocol(unread.into())))
+/// When the server refuses a step, or answers what cannot be read.
+pub(super) async fn open(
+    client: &mut ReplicationClient,
+    source: &Source,
+    prepared: &Prepared,
+) -> Result<Opened, PostgresError> {
+    let system = client.identify_system().await.map_err(PostgresError::Stream)?;
+    let id = system.system_id.parse::<u64>();
+    let id = id.map_err(|_| unread("the system identifier is not a number"))?;
+    let epoch = Epoch { system: id, timeline: system.timeline };
+    let answer = client.simple_query("SELECT pg_backend_pid()").await.map_err(PostgresError::Stream)?;
+    let walsender = column(&answer, 0).ok_or_else(|| unread("pg_backend_pid() is not a number"))?;
+    if prepared.sql_ascii {
+        client.simple_query("SET client_encoding = 'SQL_ASCII'").await.map_err(PostgresError::Stream)?;
+    }
+    let mut position = prepared.slot_position;
+    if position.is_none() {
+        let slot = postgres_protocol::escape::escape_identifier(&source.slot);
+        let sql = format!("CREATE_REPLICATION_SLOT {slot} TEMPORARY LOGICAL pgoutput NOEXPORT_SNAPSHOT");
+        let created = client.simple_query(&sql).await.map_err(PostgresError::Stream)?;
+        // The second column (PostgreSQL manual, 55.4 Streaming Replication Protocol).
+        let begin = column(&created, 1);
+        position =
+            Some(begin.ok_or_else(|| unread("CREATE_REPLICATION_SLOT did not say where the slot begins"))?);
+    }
+    client.start().await.map_err(PostgresError::Stream)?;
+    client.wait_started().await.map_err(PostgresError::Stream)?;
+    Ok(Opened { epoch, position: position.unwrap_or_default(), walsender })
+}
+
+/// A column of the first row of an answer.
+fn column<T: FromStr>(rows: &[Vec<Option<Bytes>>], number: usize) -> Option<T> {
+    let text = rows.first()?.get(number)?.as_ref()?;
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+fn unread(what: &str) -> PostgresError {
+    PostgresError::Stream(PgWireError::Protocol(what.into()))
 }

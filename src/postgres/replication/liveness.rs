@@ -12,8 +12,8 @@ use crate::postgres::session::Session;
 /// How often the server is asked whether somebody reads the slot.
 const ASK: Duration = Duration::from_secs(5);
 
-/// For how many questions without an answer in a row the stream may be silent, until it is taken for dead. Each takes ten
-/// seconds at the most.
+/// How many questions in a row, each either not answered or answered that the server waits to send, a silent stream is borne
+/// until it is taken for dead. Each takes ten seconds at the most, and five with an answer.
 ///
 /// A server that a bulk load saturates answers none either while it decodes a huge transaction, and begins again with that
 /// on the next session: unless that one is given more time, it gets no further.
@@ -27,9 +27,9 @@ impl Default for Patience {
 }
 
 impl Patience {
-    /// Half a minute.
+    /// Half a minute; 15 seconds with answers.
     const LEAST: u32 = 3;
-    /// Ten minutes.
+    /// Ten minutes; five with answers.
     const MOST: u32 = 60;
 
     /// A session was taken for dead, maybe wrongly.
@@ -71,35 +71,58 @@ impl ShutdownSigns {
     }
 }
 
+/// What the server says of the slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reading {
+    /// Nobody reads it.
+    Nobody,
+    /// Its walsender waits until it can send.
+    Stuck,
+    /// Its walsender does something else.
+    Somebody,
+}
+
 /// Resolves when the server says, twice in a row, that nobody reads the slot: the walsender has given us
 /// up, behind a connection that looks alive from here. Or when packets vanish: as many questions in a row as `patience` has
-/// stay without an answer, and the stream, which sets `heard` whenever something comes, is silent as well.
+/// stay without an answer, or are answered that the walsender waits until it can send, and the stream, which sets `heard`
+/// whenever something comes, is silent as well.
 ///
 /// Silence alone means nothing. We report our position more often than the server asks for it, so that it
 /// sends nothing by itself while idle; and a huge transaction is read for minutes before its first row.
+///
+/// That it waits to send is asked since `wal_sender_timeout` may be off, and does not bound how long a walsender that was
+/// told to end tries to say so.
 pub(super) async fn lost(session: Session, slot: String, heard: &AtomicBool, patience: u32) -> PostgresError {
-    let (mut suspected, mut unanswered) = (false, 0);
+    let (mut suspected, mut silent) = (false, 0);
     loop {
         heard.store(false, Ordering::Relaxed);
         tokio::time::sleep(ASK).await;
-        match slot_is_active(&session, &slot).await {
-            Ok(active) => {
-                if !active && std::mem::replace(&mut suspected, true) {
+        let reading = reading(&session, &slot).await;
+        let heard = heard.load(Ordering::Relaxed);
+        match reading {
+            Ok(Reading::Nobody) => {
+                if std::mem::replace(&mut suspected, true) {
                     return PostgresError::Abandoned;
                 }
-                suspected &= !active;
-                unanswered = 0;
+                silent = 0;
             }
+            Ok(Reading::Stuck) if !heard => {
+                (suspected, silent) = (false, silent + 1);
+                if silent >= patience {
+                    return PostgresError::Stuck;
+                }
+            }
+            Ok(Reading::Stuck | Reading::Somebody) => (suspected, silent) = (false, 0),
             Err(error) => {
                 // The SQL session may have died as silently as the stream: the next question takes another one.
                 session.discard().await;
                 // A refusal is an answer.
-                if error.sqlstate().is_some() || heard.load(Ordering::Relaxed) {
-                    unanswered = 0;
+                if error.sqlstate().is_some() || heard {
+                    silent = 0;
                 } else if is_silence(&error) {
-                    unanswered += 1;
+                    silent += 1;
                 }
-                if unanswered >= patience {
+                if silent >= patience {
                     return PostgresError::Silent;
                 }
             }
@@ -127,11 +150,19 @@ fn is_silence(error: &PostgresError) -> bool {
     })
 }
 
-async fn slot_is_active(session: &Session, slot: &str) -> Result<bool, PostgresError> {
+// The waits of a walsender that sends, or that says why it ends (PostgreSQL manual, 28.2.3 pg_stat_activity).
+const READING: &str = "select coalesce(sender.wait_event in ('WalSenderWriteData', 'ClientWrite'), false) \
+    from pg_replication_slots s, pg_stat_get_activity(s.active_pid) sender where s.slot_name = $1 and s.active";
+
+async fn reading(session: &Session, slot: &str) -> Result<Reading, PostgresError> {
     let ask = async {
         let client = session.client().await?;
-        let sql = "select exists(select from pg_replication_slots where slot_name = $1 and active)";
-        Ok(client.query_one(sql, &[&slot]).await.map_err(PostgresError::Sql)?.get(0))
+        let sender = client.query_opt(READING, &[&slot]).await.map_err(PostgresError::Sql)?;
+        Ok(match sender.map(|row| row.get(0)) {
+            None => Reading::Nobody,
+            Some(true) => Reading::Stuck,
+            Some(false) => Reading::Somebody,
+        })
     };
     tokio::time::timeout(ASK, ask)
         .await
