@@ -154,6 +154,12 @@ impl History {
         }
     }
 
+    /// The history that the cursors belong to.
+    #[must_use]
+    pub const fn epoch(&self) -> Option<Epoch> {
+        self.epoch
+    }
+
     /// Whether anything is ever held.
     #[must_use]
     pub const fn is_on(&self) -> bool {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::change::Change;
 use crate::change::wire::Telling;
 use crate::history::{Bounds, Fallen, Held, History};
-use crate::lsn::Cursor;
+use crate::lsn::{Cursor, Epoch};
 use crate::topic::pattern::Pattern;
 
 /// Changes looked at between two looks at the clock: whoever replays shares its thread with others.
@@ -19,6 +19,8 @@ pub struct Replay(Arc<Mutex<History>>);
 #[derive(Clone, Debug)]
 pub struct Told {
     held: Held,
+    /// The history that it is of.
+    pub epoch: Option<Epoch>,
     /// As what it is told.
     pub telling: Telling,
 }
@@ -60,11 +62,14 @@ impl Replay {
     /// # Errors
     /// When changes behind `after` are no longer held.
     pub fn part(&self, after: Cursor, pattern: &Pattern) -> Result<Part, Fallen> {
-        let batch = self.history().behind(after, pattern.table(), CHANGES)?;
+        let (epoch, batch) = {
+            let history = self.history();
+            (history.epoch(), history.behind(after, pattern.table(), CHANGES)?)
+        };
         // Out of the lock: a filter may be costly.
         let told = batch.changes.into_iter().filter_map(|held| {
             let telling = pattern.tells(held.change()?)?;
-            Some(Told { held, telling })
+            Some(Told { held, epoch, telling })
         });
         Ok(Part { told: told.collect(), reached: batch.reached, complete: batch.complete })
     }

@@ -39,6 +39,16 @@ impl Frame {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    /// Whether others hold the same bytes.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        let shared = |bytes: &Bytes| !bytes.is_empty() && !bytes.is_unique();
+        match self {
+            Self::Whole(bytes) => shared(bytes),
+            Self::Parts(parts) => Arc::strong_count(parts) > 1 || parts.iter().any(shared),
+        }
+    }
 }
 
 /// A text message of `payload` between the envelope's halves.

@@ -5,12 +5,14 @@
 //! and none is passed over.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Approval;
 use super::connection::Connection;
 use super::interest::Listening;
 use super::joining::Join;
+use super::retold::Form;
 use super::shard::Shard;
 use crate::channel::encoding::{Payloads, frames};
 use crate::channel::frame::Frame;
@@ -121,7 +123,7 @@ impl Shard {
     fn replay(&self, connection: &Rc<Connection>, join: &Join, behind: &mut Behind) -> Result<bool, Fallen> {
         let part = self.surroundings.replay.part(behind.cursor, &behind.pattern)?;
         for told in &part.told {
-            let (Some((change, ..)), Some(frame)) = (told.change(), told_frame(join, told)) else { continue };
+            let (Some((change, ..)), Some(frame)) = (told.change(), self.frame(join, told)) else { continue };
             COUNTED.replayed.add(1);
             let full = {
                 let outbox = &mut connection.state.borrow_mut().outbox;
@@ -158,7 +160,7 @@ impl Shard {
         drop(table);
         for told in &part.told {
             let routed = told.change().is_some_and(|(change, ..)| change.cursor <= position);
-            if let Some(frame) = told_frame(join, told).filter(|_| routed) {
+            if let Some(frame) = self.frame(join, told).filter(|_| routed) {
                 COUNTED.replayed.add(1);
                 state.outbox.push(&frame);
             }
@@ -166,12 +168,22 @@ impl Shard {
         self.insert(connection, state, join, &registration);
         Ok(Step::Done)
     }
-}
 
-/// The change in the form in which the channel is told.
-pub(super) fn told_frame(join: &Join, told: &Told) -> Option<Frame> {
-    let (change, commit_timestamp, _) = told.change()?;
-    let mut payloads = Payloads::new(change, commit_timestamp);
-    let frames = frames(&mut payloads, &join.spelled, told.telling, LaneSet::of(join.lane));
-    frames.into_iter().next().map(|(_, frame)| frame)
+    /// The change in the form in which the channel is told.
+    pub(super) fn frame(&self, join: &Join, told: &Told) -> Option<Frame> {
+        let (change, commit_timestamp, _) = told.change()?;
+        let Join { ref spelled, lane, .. } = *join;
+        let form = Form {
+            cursor: change.cursor,
+            epoch: told.epoch,
+            telling: told.telling,
+            lane,
+            spelled: Arc::clone(spelled),
+        };
+        self.retold.borrow_mut().frame(form, || {
+            let mut payloads = Payloads::new(change, commit_timestamp);
+            let frames = frames(&mut payloads, spelled, told.telling, LaneSet::of(lane));
+            frames.into_iter().next().map(|(_, frame)| frame)
+        })
+    }
 }

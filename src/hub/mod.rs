@@ -22,6 +22,7 @@ mod outbox;
 mod placing;
 mod port;
 mod readers;
+mod retold;
 mod rounds;
 mod shard;
 pub mod snapshot;

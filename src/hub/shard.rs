@@ -18,6 +18,7 @@ use super::arrival::Arrival;
 use super::closing::{CLOSE_WITHIN, Closing};
 use super::coalesce::{Batch, Waiting};
 use super::connection::Connection;
+use super::retold::Retold;
 use super::rounds::{Key, Rounds};
 use super::{Coming, Newcomer, Rules, Surroundings, Work, inbound};
 use crate::channel::deflate::Inflater;
@@ -49,6 +50,8 @@ pub(super) struct Shard {
     pub(super) last_join: Cell<u64>,
     /// Whose turn it is to be told what it missed.
     pub(super) turn: Semaphore,
+    /// What those who come back were told a moment ago.
+    pub(super) retold: RefCell<Retold>,
     /// When each socket is looked at next.
     rounds: RefCell<Rounds>,
     /// Those that are looked at once a second.
@@ -89,6 +92,7 @@ pub(super) fn start(
             members: RefCell::default(),
             last_join: Cell::default(),
             turn: Semaphore::new(1),
+            retold: RefCell::default(),
             rounds: RefCell::new(Rounds::new(Instant::now())),
             watched: RefCell::default(),
             pending: Cell::default(),
@@ -263,6 +267,7 @@ impl Shard {
         }
         self.watched.replace(watched);
         COUNTED.pending.replace(self.pending.replace(pending), pending);
+        self.retold.borrow_mut().sweep();
     }
 
     fn interrupt(self: &Rc<Self>) {

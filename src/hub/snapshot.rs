@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
-use super::catch_up::{Behind, LOOK, LOW, told_frame};
+use super::catch_up::{Behind, LOOK, LOW};
 use super::connection::Connection;
 use super::joining::Join;
 use super::shard::Shard;
@@ -159,7 +159,7 @@ impl Shard {
             for told in &part.told {
                 let hidden =
                     told.change().is_some_and(|(change, _, xid)| change.cursor < mark && !snapshot.sees(xid));
-                if let Some(frame) = told_frame(join, told).filter(|_| hidden) {
+                if let Some(frame) = self.frame(join, told).filter(|_| hidden) {
                     self.put(connection, join, &frame).await?;
                 }
             }

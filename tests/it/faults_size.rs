@@ -2,9 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::json;
+
 use crate::cluster;
 use crate::faults::{patiently, scale};
 use crate::follower::{Follower, Keeping, digest};
+use crate::raw::{Raw, TEXT};
 use crate::service::Service;
 use crate::slot::Slot;
 use crate::socket::Socket;
@@ -55,7 +58,7 @@ async fn a_row_with_64_mb_of_text_arrives_whole_in_bounded_memory() {
     client.batch_execute("create table t (id int primary key, n int, body text)").await.unwrap();
     let mut service = Service::start(&database.url(), &[("WALCAST__WINDOW__BYTES", "8388608")]).await;
     let mut socket = Socket::connect(service.walcast()).await;
-    socket.joined("realtime:public:t", serde_json::json!({"frames": "type"})).await;
+    socket.joined("realtime:public:t", json!({"frames": "type"})).await;
     let body = "64 MB of text, 16 a line".repeat(64 * 1_000_000 / 24);
     client.execute("insert into t values (1, 1, $1)", &[&body]).await.unwrap();
     client.batch_execute("insert into t values (2, 2, 'the end')").await.unwrap();
@@ -64,6 +67,43 @@ async fn a_row_with_64_mb_of_text_arrives_whole_in_bounded_memory() {
     assert_eq!(socket.change().await["record"]["id"], 2);
     let peak = service.peak();
     println!("a row of 64 MB: at most {} MiB", peak / MIB);
+    assert!(peak < MEMORY, "{} MiB", peak / MIB);
+}
+
+#[tokio::test]
+async fn a_large_row_that_many_come_back_for_is_held_once_for_all() {
+    let (waiting, length) = (60, 8 * MIB);
+    let database = cluster::shared(15).database().await;
+    let client = database.connect().await;
+    client.batch_execute("create table t (id int primary key, body text)").await.unwrap();
+    let mut service = Service::start(&database.url(), &[("WALCAST__WINDOW__BYTES", "33554432")]).await;
+    let mut witness = Socket::connect(service.walcast()).await;
+    let begun = witness.joined("realtime:public:t", json!({"frames": "type"})).await;
+    let body = "a text.\n".repeat(length / 8);
+    client.execute("insert into t values (1, $1)", &[&body]).await.unwrap();
+    assert_eq!(witness.change().await["record"]["id"], 1);
+
+    let payload = json!({"frames": "type", "since": begun["position"], "epoch": begun["epoch"]});
+    let join = json!(["1", "1", "realtime:public:t", "phx_join", payload]).to_string();
+    let mut sockets = Vec::new();
+    for _ in 0..waiting {
+        let mut socket = Raw::small(service.walcast()).await;
+        socket.send(TEXT, join.as_bytes()).await;
+        assert_eq!(socket.text().await[4]["response"]["resumed"], true);
+        sockets.push(socket);
+    }
+    patiently("the row waits for each", &mut async || {
+        let (_, metrics) = service.walcast().get("/metrics").await;
+        let pending = metrics.lines().find_map(|line| line.strip_prefix("walcast_outbox_bytes "));
+        // The system holds some of it.
+        pending.unwrap().parse::<usize>().unwrap() > waiting * length / 2
+    })
+    .await;
+    let mut reader = Socket::connect(service.walcast()).await;
+    assert_eq!(reader.joined("realtime:public:t", payload).await["resumed"], true);
+    assert_eq!(digest(reader.change().await["record"]["body"].as_str()), digest(Some(&body)));
+    let peak = service.peak();
+    println!("{waiting} sockets for which {} MiB wait: at most {} MiB", length / MIB, peak / MIB);
     assert!(peak < MEMORY, "{} MiB", peak / MIB);
 }
 
