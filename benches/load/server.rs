@@ -12,6 +12,13 @@ use walcast::demo::cluster::{Binaries, Cluster, Options};
 
 pub struct Postgres(Cluster);
 
+/// A session in a database, driven by the runtime of the caller.
+pub async fn connected(url: &str) -> Client {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.expect("connect");
+    tokio::spawn(connection);
+    client
+}
+
 impl Postgres {
     pub fn start() -> Self {
         Self::start_with(&[])
@@ -44,9 +51,7 @@ impl Postgres {
     }
 
     pub async fn client(&self) -> Client {
-        let (client, connection) = tokio_postgres::connect(&self.url(), NoTls).await.expect("connect");
-        tokio::spawn(connection);
-        client
+        connected(&self.url()).await
     }
 
     /// One of the client programs of its version.

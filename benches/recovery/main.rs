@@ -22,6 +22,7 @@ mod server;
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use client::Client;
@@ -89,11 +90,11 @@ async fn resume(postgres: &Postgres) {
         witness.frame().await.expect("all rows");
     }
     let before =
-        live_p99(&sql, walcast.address, async { tokio::time::sleep(Duration::from_secs(5)).await }).await;
+        live_p99(postgres, walcast.address, async { tokio::time::sleep(Duration::from_secs(5)).await }).await;
     let took = Arc::new(std::sync::Mutex::new(Duration::ZERO));
     let (address, noted) = (walcast.address, Arc::clone(&took));
     let cpu = walcast.cpu();
-    let beside = live_p99(&sql, walcast.address, async move {
+    let beside = live_p99(postgres, walcast.address, async move {
         let start = Instant::now();
         let clients = (0..CLIENTS).map(|_| {
             let since = since.clone();
@@ -150,16 +151,47 @@ async fn histogram(address: SocketAddr) -> Vec<(f64, f64)> {
 
 /// What a client sees that is told 100 rows a second until something has come to its end.
 async fn live_p99(
-    sql: &tokio_postgres::Client,
+    postgres: &Postgres,
     address: SocketAddr,
     until: impl Future<Output = ()> + Send + 'static,
 ) -> P99 {
     let before = histogram(address).await;
-    // On a thread of its own: what the other clients cost is not the server's.
+    let (url, ended) = (postgres.url(), Arc::new(AtomicBool::new(false)));
     let (ready, joined) = tokio::sync::oneshot::channel();
-    let reading = async move {
-        let mut live = Client::join(address, "realtime:public:others").await;
-        ready.send(()).unwrap();
+    // The writer and the reader have a thread of their own: what the other clients cost is not the server's.
+    let stop = Arc::clone(&ended);
+    let watching = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(latencies(url, address, ready, stop))
+    });
+    joined.await.unwrap();
+    until.await;
+    ended.store(true, Ordering::Relaxed);
+    let mut latencies = watching.join().unwrap();
+    latencies.sort_by(f64::total_cmp);
+    let seen = latencies[latencies.len() * 99 / 100];
+    let after = histogram(address).await;
+    let since: Vec<_> =
+        before.iter().zip(&after).map(|(before, after)| (after.0, after.1 - before.1)).collect();
+    let most = since.last().expect("buckets").1 * 0.99;
+    let (bound, _) = since.iter().find(|(_, count)| *count >= most).unwrap();
+    P99 { seen, told: bound * 1e3 }
+}
+
+/// Writes 100 rows a second until `ended`, and returns how long each took to arrive, in milliseconds.
+async fn latencies(
+    url: String,
+    address: SocketAddr,
+    ready: tokio::sync::oneshot::Sender<()>,
+    ended: Arc<AtomicBool>,
+) -> Vec<f64> {
+    let sql = server::connected(&url).await;
+    let insert = sql
+        .prepare("insert into others values ((select coalesce(max(id), 0) + 1 from others), $1)")
+        .await
+        .unwrap();
+    let mut live = Client::join(address, "realtime:public:others").await;
+    let reading = tokio::spawn(async move {
         let mut latencies = Vec::new();
         while let Some(frame) = live.frame().await {
             let frame = String::from_utf8_lossy(frame);
@@ -170,32 +202,16 @@ async fn live_p99(
             }
             latencies.push((micros() - at) as f64 / 1e3);
         }
-        latencies.sort_by(f64::total_cmp);
-        latencies[latencies.len() * 99 / 100]
-    };
-    let reading = std::thread::spawn(|| {
-        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(reading)
+        latencies
     });
-    joined.await.unwrap();
-    let ended = tokio::spawn(until);
+    ready.send(()).unwrap();
     let mut tick = tokio::time::interval(Duration::from_millis(10));
-    let insert = sql
-        .prepare("insert into others values ((select coalesce(max(id), 0) + 1 from others), $1)")
-        .await
-        .unwrap();
-    while !ended.is_finished() {
+    while !ended.load(Ordering::Relaxed) {
         tick.tick().await;
         sql.execute(&insert, &[&micros()]).await.unwrap();
     }
-    ended.await.unwrap();
     sql.execute(&insert, &[&0_i64]).await.unwrap();
-    let seen = reading.join().unwrap();
-    let after = histogram(address).await;
-    let since: Vec<_> =
-        before.iter().zip(&after).map(|(before, after)| (after.0, after.1 - before.1)).collect();
-    let most = since.last().expect("buckets").1 * 0.99;
-    let (bound, _) = since.iter().find(|(_, count)| *count >= most).unwrap();
-    P99 { seen, told: bound * 1e3 }
+    reading.await.unwrap()
 }
 
 /// A kill under 1,000 changes a second, and how long it takes until a new process is live.
