@@ -86,3 +86,72 @@ pub fn frames(
     }
     frames
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::frame::Frame;
+    use super::*;
+    use crate::change::types::builtin;
+    use crate::change::{Action, Column, Relation, Row};
+    use crate::lsn::Cursor;
+    use crate::pgoutput::ReplicaIdentity;
+
+    /// An insert that is too large to be copied into each frame.
+    fn large() -> Change {
+        let text = "x".repeat(20_000);
+        let mut row = vec![b't'];
+        row.extend(u32::try_from(text.len()).unwrap().to_be_bytes());
+        row.extend(text.as_bytes());
+        let info = builtin(25).unwrap();
+        let column = Column { name: "body".into(), key: false, type_oid: 25, type_modifier: -1, info };
+        let relation = Relation::new(1, "public".into(), "t".into(), ReplicaIdentity::Default, vec![column]);
+        let action = Action::Insert { new: Row(row.into()) };
+        Change { cursor: Cursor::default(), relation: Arc::new(relation), action }
+    }
+
+    fn every_plain_lane(profile: Profile) -> LaneSet {
+        let mut lanes = LaneSet::default();
+        for version in Version::ALL {
+            for star in [false, true] {
+                lanes.set(Lane { version, profile, star, deflate: false }, true);
+            }
+        }
+        lanes
+    }
+
+    /// Where the payloads lie that these frames carry.
+    fn payloads_of(frames: &[(LaneSet, Frame)]) -> Vec<*const u8> {
+        let parts = frames.iter().flat_map(|(_, frame)| match frame {
+            Frame::Parts(parts) => parts.to_vec(),
+            Frame::Whole(_) => panic!("the payload was copied"),
+        });
+        parts.filter(|part| part.len() > 16_000).map(|part| part.as_ptr()).collect()
+    }
+
+    #[test]
+    fn a_change_that_nobody_wants_is_never_written() {
+        let change = large();
+        let mut payloads = Payloads::new(&change, "");
+        assert!(frames(&mut payloads, "realtime:public:t", Telling::Plain, LaneSet::default()).is_empty());
+        assert!(payloads.plain.iter().chain(&payloads.left).all(Option::is_none));
+    }
+
+    #[test]
+    fn a_payload_is_written_once_for_all_topics_serializers_and_twins() {
+        let change = large();
+        let mut payloads = Payloads::new(&change, "");
+        let mut lying = Vec::new();
+        for topic in ["realtime:public:t", "realtime:public:*"] {
+            let lanes = every_plain_lane(Profile::Default);
+            lying.extend(payloads_of(&frames(&mut payloads, topic, Telling::Plain, lanes)));
+        }
+        // For each topic and serializer: the pair, and its second half alone.
+        assert_eq!(lying.len(), 2 * 2 * 3);
+        assert!(lying.iter().all(|place| *place == lying[0]));
+        let exact = frames(&mut payloads, "realtime:*", Telling::Plain, every_plain_lane(Profile::Exact));
+        assert!(payloads_of(&exact).iter().all(|place| *place != lying[0]), "another profile, other bytes");
+        assert_eq!(payloads.plain.iter().flatten().count(), 2);
+    }
+}
