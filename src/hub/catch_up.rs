@@ -160,7 +160,7 @@ impl Shard {
         drop(table);
         for told in &part.told {
             let routed = told.change().is_some_and(|(change, ..)| change.cursor <= position);
-            if let Some(frame) = self.frame(join, told).filter(|_| routed) {
+            if let Some(frame) = routed.then(|| self.frame(join, told)).flatten() {
                 COUNTED.replayed.add(1);
                 state.outbox.push(&frame);
             }

@@ -159,7 +159,7 @@ impl Shard {
             for told in &part.told {
                 let hidden =
                     told.change().is_some_and(|(change, _, xid)| change.cursor < mark && !snapshot.sees(xid));
-                if let Some(frame) = self.frame(join, told).filter(|_| hidden) {
+                if let Some(frame) = hidden.then(|| self.frame(join, told)).flatten() {
                     self.put(connection, join, &frame).await?;
                 }
             }

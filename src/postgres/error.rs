@@ -38,7 +38,7 @@ pub enum PostgresError {
     #[error("the replication session ended")]
     StreamEnded,
     /// The connection looks alive, but the server has given it up.
-    #[error("the server says that nobody reads the slot: the replication session is dead")]
+    #[error("the server says that our session does not read the slot any more: it is dead")]
     Abandoned,
     /// The connection looks alive, but nothing comes from the server any more.
     #[error(

@@ -1,6 +1,7 @@
 //! The slot task: connects, streams, decodes, hands over, acknowledges, and begins again.
 
 mod catching_up;
+mod closing;
 mod connecting;
 mod liveness;
 
@@ -16,7 +17,7 @@ use tokio::sync::watch;
 
 use super::backoff::Backoff;
 use super::session::{CONNECT_SECONDS, Session};
-use super::setup::{self, Source, slot};
+use super::setup::{self, Prepared, Source, slot};
 use super::{Class, Login, PostgresError, types};
 use crate::change::assembler::{Assembler, Passed};
 use crate::change::message::Content;
@@ -32,9 +33,6 @@ use liveness::{Patience, ShutdownSigns};
 /// `statement_timeout`, unless the server has vanished.
 const PREPARE_SECONDS: u64 = 30;
 
-/// How long a stop waits for the last acknowledgement to be sent.
-const LAST_ACKNOWLEDGEMENT: Duration = Duration::from_secs(3);
-
 /// The task that reads the slot.
 pub struct Reader {
     login: Login,
@@ -49,7 +47,7 @@ pub struct Reader {
     passed: Passed,
     epoch: Option<Epoch>,
     was_live: bool,
-    /// The process that served the last session.
+    /// The process that serves the session, or served the last one and may still hold the slot.
     walsender: Option<i32>,
     /// How much silence the next session bears.
     patience: Patience,
@@ -147,16 +145,34 @@ impl Reader {
     async fn session(&mut self) -> Result<(), PostgresError> {
         if let Some(pid) = self.walsender {
             let release = slot::release(&self.session, &self.source.slot, pid);
-            within("freeing the slot", PREPARE_SECONDS, release).await?;
+            if within("freeing the slot", PREPARE_SECONDS, release).await? {
+                self.walsender = None;
+            }
         }
         let prepare = setup::prepare(&self.session, &self.source, self.epoch);
         let prepared = within("preparing publication and slot", PREPARE_SECONDS, prepare).await?;
         let config = connecting::config(&self.login, &self.source, self.row_bytes, &prepared);
         let mut client = ReplicationClient::connect_gated(config).await.map_err(PostgresError::Stream)?;
-        let open = connecting::open(&mut client, &self.source, &prepared);
-        let opened = within("opening the replication session", CONNECT_SECONDS, open).await?;
-        let connecting::Opened { epoch, position, walsender } = opened;
+        let result = self.served(&mut client, &prepared).await;
+        if result.is_err() {
+            // Nothing more is acknowledged. Asked to end in order, its task would wait for the rest of a message that may
+            // never come.
+            client.abort();
+        }
+        result
+    }
+
+    async fn served(
+        &mut self,
+        client: &mut ReplicationClient,
+        prepared: &Prepared,
+    ) -> Result<(), PostgresError> {
+        let opening = "opening the replication session";
+        let (epoch, walsender) = within(opening, CONNECT_SECONDS, connecting::identify(client)).await?;
+        // Before it has the slot: from then on it is to be ended, whatever comes of it here.
         self.walsender = Some(walsender);
+        let start = connecting::start(client, &self.source, prepared);
+        let position = within(opening, CONNECT_SECONDS, start).await?;
         if self.epoch.is_some_and(|known| known != epoch) {
             tracing::warn!(%epoch, "the database is another one, or was promoted: a new epoch begins");
             self.passed = Passed::default();
@@ -169,13 +185,9 @@ impl Reader {
         let mark = format!("{:016x}", fastrand::u64(..));
         let end = self.mark(&mark).await?;
         let way = CatchingUp::new(mark, position, end, Instant::now());
-        let result = self.stream(&mut client, way, epoch).await;
-        match &result {
-            Ok(()) => self.close(&mut client, epoch).await,
-            // Dropping the client ends the session without acknowledging more.
-            Err(_) => client.stop(),
-        }
-        result
+        self.stream(client, way, epoch, walsender).await?;
+        self.close(client, epoch).await;
+        Ok(())
     }
 
     /// Writes a message to the log, and returns where it is; when it comes back, everything before it has been dispatched.
@@ -192,10 +204,11 @@ impl Reader {
         client: &mut ReplicationClient,
         mut way: CatchingUp,
         epoch: Epoch,
+        walsender: i32,
     ) -> Result<(), PostgresError> {
         let heard = AtomicBool::new(false);
         let (session, slot) = (self.session.clone(), self.source.slot.clone());
-        let mut lost = pin!(liveness::lost(session, slot, &heard, self.patience.questions()));
+        let mut lost = pin!(liveness::lost(session, slot, walsender, &heard, self.patience.time()));
         let mut progress = self.watches.progress.clone();
         let mut stop = self.stop.clone();
         let mut assembler = Assembler::after(self.passed);
@@ -327,40 +340,6 @@ impl Reader {
                 ))
             }
             error => PostgresError::Stream(error),
-        }
-    }
-
-    /// Ends in order: sockets first, then the last acknowledgement, and only then the session. Stopping the
-    /// crate's client does not send what is pending; and were the connection closed as soon as it is sent, with
-    /// changes unread, the system would reset it, and the server might never read the acknowledgement. So this
-    /// waits until the slot shows it.
-    async fn close(&self, client: &mut ReplicationClient, epoch: Epoch) {
-        self.inlet.finish().await;
-        let last = self.watches.progress.borrow().acknowledged(epoch);
-        client.update_applied_lsn(pgwire_replication::Lsn::from_u64(last.0));
-        let arrived = self.arrived(client, last);
-        if !tokio::time::timeout(LAST_ACKNOWLEDGEMENT, arrived).await.unwrap_or(false) {
-            tracing::warn!("the last acknowledgement may not have arrived; those changes will come again");
-        }
-        let _ = tokio::time::timeout(LAST_ACKNOWLEDGEMENT, client.shutdown()).await;
-    }
-
-    /// Waits until the slot is confirmed up to `last`; `false` when that can no longer be.
-    async fn arrived(&self, client: &mut ReplicationClient, last: Lsn) -> bool {
-        loop {
-            // Changes that still arrive are dropped: they come again to whoever reads the slot next.
-            let dropping = async { while let Ok(Some(_)) = client.recv().await {} };
-            if tokio::time::timeout(Duration::from_millis(20), dropping).await.is_ok() {
-                return false;
-            }
-            if client.metrics().last_applied_lsn().as_u64() < last.0 {
-                continue;
-            }
-            match slot::confirmed(&self.session, &self.source.slot).await {
-                Ok(Some(confirmed)) if confirmed >= last => return true,
-                Ok(Some(_)) => {}
-                Ok(None) | Err(_) => return false,
-            }
         }
     }
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::cluster;
+use crate::faults::patiently;
 use crate::proxy::Proxy;
 use crate::slot::{Slot, as_role, id, written};
 use crate::socket::Socket;
@@ -55,7 +56,7 @@ async fn connections_that_die_without_a_word_are_noticed_and_replaced() {
 }
 
 #[tokio::test]
-async fn a_walsender_that_cannot_send_is_noticed_and_ended_whatever_its_timeout() {
+async fn a_walsender_that_cannot_send_is_noticed_and_ended_though_it_has_no_timeout() {
     let shared = cluster::shared(15);
     let database = shared.database().await;
     let client = database.connect().await;
@@ -75,17 +76,18 @@ async fn a_walsender_that_cannot_send_is_noticed_and_ended_whatever_its_timeout(
 
     let stuck = slot.walsender().await.unwrap();
     proxy.freeze();
-    // More than the sockets on the way hold.
-    let bulk = "insert into bulk (x) select repeat('x', 1000) from generate_series(1, 20000); insert into t values (1)";
-    client.batch_execute(bulk).await.unwrap();
+    let bulk = "insert into bulk (x) select repeat('x', 1000) from generate_series(1, 5000)";
     let waits = "select count(*) from pg_stat_activity where pid = $1 and wait_event = 'WalSenderWriteData'";
     let begun = Instant::now();
+    // Until it is more than the sockets on the way hold.
     while client.query_one(waits, &[&stuck]).await.unwrap().get::<_, i64>(0) == 0 {
         assert!(begun.elapsed() < Duration::from_secs(60), "it sends and sends:\n{}", walcast.log());
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        client.batch_execute(bulk).await.unwrap();
     }
+    client.batch_execute("insert into t values (1)").await.unwrap();
+    let begun = Instant::now();
     while slot.walsender().await.is_none_or(|pid| pid == stuck) {
-        assert!(begun.elapsed() < Duration::from_secs(90), "nobody reads again:\n{}", walcast.log());
+        assert!(begun.elapsed() < Duration::from_secs(120), "nobody reads again:\n{}", walcast.log());
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     assert_eq!(id(&socket.change().await), 1);
@@ -94,6 +96,27 @@ async fn a_walsender_that_cannot_send_is_noticed_and_ended_whatever_its_timeout(
         "{}",
         walcast.log()
     );
+}
+
+#[tokio::test]
+async fn who_lost_the_slot_behind_a_dead_connection_sees_that_another_reads_it() {
+    let shared = cluster::shared(15);
+    let database = shared.database().await;
+    let client = database.connect().await;
+    let sql = format!("alter database {} set wal_sender_timeout = '2s'", database.name());
+    client.batch_execute(&sql).await.unwrap();
+    let slot = Slot::new(database.connect().await);
+    let proxy = Proxy::to(shared.cluster().port());
+    let settings = [("WALCAST__REPLICATION__SLOT", slot.name.as_str())];
+    let first = Walcast::spawn(&proxy.url(&database.url()), &settings);
+    first.wait_for_status("live").await;
+    let second = Walcast::spawn(&database.url(), &settings);
+    second.wait_for_status("standby").await;
+    proxy.freeze();
+    second.wait_for_status("live").await;
+    patiently("the first one says so", &mut async || first.ready().await["status"] == "standby").await;
+    assert!(second.stop().success());
+    first.wait_for_status("live").await;
 }
 
 #[tokio::test]

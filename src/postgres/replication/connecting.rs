@@ -50,47 +50,44 @@ pub(in crate::postgres) fn probe(login: &Login, source: &Source) -> ReplicationC
         .with_application_name(APPLICATION_NAME)
 }
 
-/// A session that streams.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Opened {
-    pub(super) epoch: Epoch,
-    /// Where it begins.
-    pub(super) position: Lsn,
-    /// The process that serves it.
-    pub(super) walsender: i32,
-}
-
-/// Begins to stream from the slot, which is made here if it is temporary.
+/// Of what history the server is, and the process that serves the session.
 ///
 /// # Errors
-/// When the server refuses a step, or answers what cannot be read.
-pub(super) async fn open(
-    client: &mut ReplicationClient,
-    source: &Source,
-    prepared: &Prepared,
-) -> Result<Opened, PostgresError> {
+/// When the server answers what cannot be read.
+pub(super) async fn identify(client: &mut ReplicationClient) -> Result<(Epoch, i32), PostgresError> {
     let system = client.identify_system().await.map_err(PostgresError::Stream)?;
     let id = system.system_id.parse::<u64>();
     let id = id.map_err(|_| unread("the system identifier is not a number"))?;
-    let epoch = Epoch { system: id, timeline: system.timeline };
     let answer = client.simple_query("SELECT pg_backend_pid()").await.map_err(PostgresError::Stream)?;
     let walsender = column(&answer, 0).ok_or_else(|| unread("pg_backend_pid() is not a number"))?;
+    Ok((Epoch { system: id, timeline: system.timeline }, walsender))
+}
+
+/// Begins to stream from the slot, which is made here if it is temporary; returns where it begins.
+///
+/// # Errors
+/// When the server refuses a step, or answers what cannot be read.
+pub(super) async fn start(
+    client: &mut ReplicationClient,
+    source: &Source,
+    prepared: &Prepared,
+) -> Result<Lsn, PostgresError> {
     if prepared.sql_ascii {
         client.simple_query("SET client_encoding = 'SQL_ASCII'").await.map_err(PostgresError::Stream)?;
     }
-    let mut position = prepared.slot_position;
-    if position.is_none() {
+    let position = if let Some(position) = prepared.slot_position {
+        position
+    } else {
         let slot = postgres_protocol::escape::escape_identifier(&source.slot);
         let sql = format!("CREATE_REPLICATION_SLOT {slot} TEMPORARY LOGICAL pgoutput NOEXPORT_SNAPSHOT");
         let created = client.simple_query(&sql).await.map_err(PostgresError::Stream)?;
         // The second column (PostgreSQL manual, 55.4 Streaming Replication Protocol).
         let begin = column(&created, 1);
-        position =
-            Some(begin.ok_or_else(|| unread("CREATE_REPLICATION_SLOT did not say where the slot begins"))?);
-    }
+        begin.ok_or_else(|| unread("CREATE_REPLICATION_SLOT did not say where the slot begins"))?
+    };
     client.start().await.map_err(PostgresError::Stream)?;
     client.wait_started().await.map_err(PostgresError::Stream)?;
-    Ok(Opened { epoch, position: position.unwrap_or_default(), walsender })
+    Ok(position)
 }
 
 /// A column of the first row of an answer.

@@ -9,16 +9,19 @@ use std::time::{Duration, Instant};
 use crate::postgres::PostgresError;
 use crate::postgres::session::Session;
 
-/// How often the server is asked whether somebody reads the slot.
+/// How often the server is asked whether our walsender reads the slot.
 const ASK: Duration = Duration::from_secs(5);
 
-/// How many questions in a row, each either not answered or answered that the server waits to send, a silent stream is borne
-/// until it is taken for dead. Each takes ten seconds at the most, and five with an answer.
+/// How long it may take to answer.
+const ANSWER: Duration = Duration::from_secs(5);
+
+/// How long a silent stream is borne while questions are not answered, or are answered that the server waits to send, until
+/// it is taken for dead.
 ///
 /// A server that a bulk load saturates answers none either while it decodes a huge transaction, and begins again with that
-/// on the next session: unless that one is given more time, it gets no further.
+/// on the next session, and so does a huge row on a slow way: unless that one is given more time, it gets no further.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Patience(u32);
+pub(super) struct Patience(Duration);
 
 impl Default for Patience {
     fn default() -> Self {
@@ -27,10 +30,12 @@ impl Default for Patience {
 }
 
 impl Patience {
-    /// Half a minute; 15 seconds with answers.
-    const LEAST: u32 = 3;
-    /// Ten minutes; five with answers.
-    const MOST: u32 = 60;
+    const LEAST: Duration = Duration::from_secs(30);
+    const MOST: Duration = Duration::from_secs(600);
+
+    pub(super) const fn time(&self) -> Duration {
+        self.0
+    }
 
     /// A session was taken for dead, maybe wrongly.
     pub(super) fn double(&mut self) {
@@ -40,10 +45,6 @@ impl Patience {
     /// A transaction came whole: the server gets further.
     pub(super) fn advanced(&mut self) {
         *self = Self::default();
-    }
-
-    pub(super) const fn questions(&self) -> u32 {
-        self.0
     }
 }
 
@@ -74,16 +75,16 @@ impl ShutdownSigns {
 /// What the server says of the slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reading {
-    /// Nobody reads it.
-    Nobody,
-    /// Its walsender waits until it can send.
+    /// Our walsender does not hold it.
+    NotOurs,
+    /// Our walsender waits until it can send.
     Stuck,
-    /// Its walsender does something else.
-    Somebody,
+    /// Our walsender does something else.
+    Ours,
 }
 
-/// Resolves when the server says, twice in a row, that nobody reads the slot: the walsender has given us
-/// up, behind a connection that looks alive from here. Or when packets vanish: as many questions in a row as `patience` has
+/// Resolves when the server says, twice in a row, that the process `walsender` does not read the slot: it has given us
+/// up, behind a connection that looks alive from here. Or when packets vanish: for as long as `patience` has it, questions
 /// stay without an answer, or are answered that the walsender waits until it can send, and the stream, which sets `heard`
 /// whenever something comes, is silent as well.
 ///
@@ -92,35 +93,41 @@ enum Reading {
 ///
 /// That it waits to send is asked since `wal_sender_timeout` may be off, and does not bound how long a walsender that was
 /// told to end tries to say so.
-pub(super) async fn lost(session: Session, slot: String, heard: &AtomicBool, patience: u32) -> PostgresError {
-    let (mut suspected, mut silent) = (false, 0);
+pub(super) async fn lost(
+    session: Session,
+    slot: String,
+    walsender: i32,
+    heard: &AtomicBool,
+    patience: Duration,
+) -> PostgresError {
+    let (mut suspected, mut silent) = (false, Duration::ZERO);
     loop {
         heard.store(false, Ordering::Relaxed);
         tokio::time::sleep(ASK).await;
-        let reading = reading(&session, &slot).await;
+        let reading = reading(&session, &slot, walsender).await;
         let heard = heard.load(Ordering::Relaxed);
         match reading {
-            Ok(Reading::Nobody) => {
+            Ok(Reading::NotOurs) => {
                 if std::mem::replace(&mut suspected, true) {
                     return PostgresError::Abandoned;
                 }
-                silent = 0;
+                silent = Duration::ZERO;
             }
             Ok(Reading::Stuck) if !heard => {
-                (suspected, silent) = (false, silent + 1);
+                (suspected, silent) = (false, silent + ASK);
                 if silent >= patience {
                     return PostgresError::Stuck;
                 }
             }
-            Ok(Reading::Stuck | Reading::Somebody) => (suspected, silent) = (false, 0),
+            Ok(Reading::Stuck | Reading::Ours) => (suspected, silent) = (false, Duration::ZERO),
             Err(error) => {
                 // The SQL session may have died as silently as the stream: the next question takes another one.
                 session.discard().await;
                 // A refusal is an answer.
                 if error.sqlstate().is_some() || heard {
-                    silent = 0;
+                    silent = Duration::ZERO;
                 } else if is_silence(&error) {
-                    silent += 1;
+                    silent += ASK + ANSWER;
                 }
                 if silent >= patience {
                     return PostgresError::Silent;
@@ -152,21 +159,22 @@ fn is_silence(error: &PostgresError) -> bool {
 
 // The waits of a walsender that sends, or that says why it ends (PostgreSQL manual, 28.2.3 pg_stat_activity).
 const READING: &str = "select coalesce(sender.wait_event in ('WalSenderWriteData', 'ClientWrite'), false) \
-    from pg_replication_slots s, pg_stat_get_activity(s.active_pid) sender where s.slot_name = $1 and s.active";
+    from pg_replication_slots s, pg_stat_get_activity(s.active_pid) sender \
+    where s.slot_name = $1 and s.active_pid = $2";
 
-async fn reading(session: &Session, slot: &str) -> Result<Reading, PostgresError> {
+async fn reading(session: &Session, slot: &str, walsender: i32) -> Result<Reading, PostgresError> {
     let ask = async {
         let client = session.client().await?;
-        let sender = client.query_opt(READING, &[&slot]).await.map_err(PostgresError::Sql)?;
+        let sender = client.query_opt(READING, &[&slot, &walsender]).await.map_err(PostgresError::Sql)?;
         Ok(match sender.map(|row| row.get(0)) {
-            None => Reading::Nobody,
+            None => Reading::NotOurs,
             Some(true) => Reading::Stuck,
-            Some(false) => Reading::Somebody,
+            Some(false) => Reading::Ours,
         })
     };
-    tokio::time::timeout(ASK, ask)
+    tokio::time::timeout(ANSWER, ask)
         .await
-        .unwrap_or(Err(PostgresError::Timeout { what: "asking for the slot", seconds: ASK.as_secs() }))
+        .unwrap_or(Err(PostgresError::Timeout { what: "asking for the slot", seconds: ANSWER.as_secs() }))
 }
 
 #[cfg(test)]
@@ -190,9 +198,9 @@ mod tests {
         let mut patience = Patience::default();
         let mut after = || {
             patience.double();
-            patience.questions()
+            patience.time().as_secs()
         };
-        assert_eq!([after(), after(), after(), after(), after(), after()], [6, 12, 24, 48, 60, 60]);
+        assert_eq!([after(), after(), after(), after(), after(), after()], [60, 120, 240, 480, 600, 600]);
         patience.advanced();
         assert_eq!(patience, Patience::default());
     }

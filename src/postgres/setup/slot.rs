@@ -127,29 +127,39 @@ fn position(text: &str) -> Result<Lsn, PostgresError> {
         .map_err(|error| PostgresError::Operator(format!("the slot's position cannot be read: {error}")))
 }
 
-/// Ends the walsender of a session that was given up, if it still holds the slot; `pid` is its process.
+/// Ends the walsender of a session that was given up, if it still holds the slot; `pid` is its process. Returns whether it
+/// holds it no longer.
 ///
 /// One that was told to end while its connection is dead waits for ever in sending why, which `wal_sender_timeout` does not
-/// bound. Told a second time it ends without a word (`ProcessClientWriteInterrupt` of Postgres), so this is asked until the
-/// slot is free.
+/// bound. Told a second time it ends without a word (`ProcessClientWriteInterrupt` of Postgres).
 ///
 /// # Errors
-/// When the session breaks.
+/// When the session breaks. That the role may not do this is logged: the slot may be free by itself.
 pub(in crate::postgres) async fn release(
     session: &Session,
     slot: &str,
     pid: i32,
-) -> Result<(), PostgresError> {
+) -> Result<bool, PostgresError> {
     let client = session.client().await?;
-    let sql = "select pg_terminate_backend(active_pid) from pg_replication_slots \
+    // Each waits up to a second for its end (PostgreSQL manual, 9.28.2 Server Signaling Functions).
+    let sql = "select pg_terminate_backend(active_pid, 1000) from pg_replication_slots \
                where slot_name = $1 and active_pid = $2";
-    let ended = client.execute(sql, &[&slot, &pid]).await.map_err(PostgresError::Sql)?;
-    if ended > 0 {
-        tracing::info!(
-            slot,
-            pid,
-            "the walsender of the last session still holds the slot; it is told to end"
-        );
+    for _ in 0..2 {
+        match client.query_opt(sql, &[&slot, &pid]).await {
+            Ok(None) => return Ok(true),
+            Ok(Some(_)) => {
+                tracing::info!(
+                    slot,
+                    pid,
+                    "the walsender of the last session still held the slot, and was told to end"
+                );
+            }
+            Err(error) if error.code().is_some() => {
+                tracing::warn!(slot, pid, %error, "the walsender of the last session cannot be told to end");
+                return Ok(false);
+            }
+            Err(error) => return Err(PostgresError::Sql(error)),
+        }
     }
-    Ok(())
+    Ok(false)
 }
