@@ -38,7 +38,7 @@ try {
     const { connect } = await import('/walcast.js')
     Object.assign(window, { bodies: [], states: [], results: [] })
     // It would wait for ever, if nobody woke it.
-    const client = connect('/', { pauses: { first: 1e9, cap: 1e9 }, timeout: 1_000, onStatus: ({ state }) => states.push(state) })
+    const client = connect('/', { pauses: { first: 1e9, cap: 1e9 }, timeout: 5_000, onStatus: ({ state }) => states.push(state) })
     const onStatus = ({ state, resumed }) => state === 'live' && states.push(`resumed ${resumed}`)
     client.subscribe('realtime:public:messages', { onStatus }, (event) => bodies.push(event.type === 'gap' ? event : event.record.body))
     client.live('query @live { messages(filter: { from: { eq: "test" } }) { body } }', ({ data }) => results.push(data.messages.length))

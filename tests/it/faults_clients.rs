@@ -30,7 +30,9 @@ async fn insert(client: &tokio_postgres::Client, ids: std::ops::RangeInclusive<i
 
 #[tokio::test]
 async fn who_catches_up_at_a_kilobyte_a_second_is_told_that_it_fell_out_of_the_window() {
-    let (_database, client, service) = served(&[("WALCAST__WINDOW__BYTES", "8000000")]).await;
+    // However long the others take meanwhile, it is not closed for taking nothing.
+    let settings = [("WALCAST__WINDOW__BYTES", "8000000"), ("WALCAST__OUTBOX__STALL_SECONDS", "60")];
+    let (_database, client, service) = served(&settings).await;
     let mut witness = Socket::connect(service.walcast()).await;
     let begun = witness.joined(TOPIC, json!({"frames": "type"})).await;
     // More than the system's own buffers hold, less than the window.

@@ -110,7 +110,7 @@ async fn seats(walcast: &Walcast) -> (u64, u64) {
 
 #[tokio::test]
 async fn clients_whose_packets_vanish_leave_their_seats_by_whatever_way_they_came() {
-    let settings = [("WALCAST__LIMITS__IDLE_SECONDS", "8"), ("WALCAST__LIMITS__VANISHED_SECONDS", "8")];
+    let settings = [("WALCAST__LIMITS__IDLE_SECONDS", "14"), ("WALCAST__LIMITS__VANISHED_SECONDS", "8")];
     let Some(Place { mut walcast, cluster, network }) = Place::make(&settings).await else { return };
     let mut socket = Socket::connect(&walcast).await;
     socket.joined("realtime:public:t", json!({})).await;

@@ -142,6 +142,8 @@ async fn who_asks_while_the_schema_changes_gets_the_truth_or_an_error() {
             json!({ "lot": { "title": "chair", "weight": "10", "offers": [{ "amount": 100 }, { "amount": 200 }] } }),
             json!({ "lot": { "title": "chair", "weight": "10 kg", "offers": [{ "amount": 100 }, { "amount": 200 }] } }),
             json!({ "lot": { "title": "chair", "weight": "a\"b", "offers": [{ "amount": 100 }, { "amount": 200 }] } }),
+            // As an enum's label it has the name `_`.
+            json!({ "lot": { "title": "chair", "weight": "_", "offers": [{ "amount": 100 }, { "amount": 200 }] } }),
             json!({ "lot": { "title": "chair", "weight": "-", "offers": [{ "amount": 100 }, { "amount": 200 }] } }),
             json!({ "lot": { "title": "chair", "weight": null, "offers": [{ "amount": 100 }, { "amount": 200 }] } }),
         ];

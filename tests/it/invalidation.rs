@@ -52,6 +52,7 @@ async fn a_result_is_made_again_once_what_invalidates_it_is_committed() {
         }
         // Its first run may be too early for that commit, and be told with what was there before.
         total.until(&json!({ "total": 2 })).await;
+        graph.walcast.wait_for_log("keys are invalidated").await;
         let acted = graph.walcast.log().matches("keys are invalidated").count();
         assert_eq!(acted, 1, "what was rolled back was acted upon, on {major}");
         graph.client.batch_execute("select walcast.invalidate('Seen:1')").await.unwrap();

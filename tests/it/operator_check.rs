@@ -96,7 +96,7 @@ async fn a_ready_database_is_said_to_be_ready_before_and_while_walcast_runs() {
             "{table}"
         );
         assert!(walcast.stop().success());
-        until("nobody reads the slot", async || slot.walsender().await.is_none()).await;
+        slot.left().await;
         let after = Checked::of(&database.url(), &settings).await;
         after.has("slot", "warning", &["nobody reads", "walcast remove"]);
     }
@@ -281,7 +281,7 @@ async fn what_walcast_made_is_removed_once_nobody_uses_it() {
         }
         assert_eq!(left().await, (1, 1));
         assert!(walcast.stop().success());
-        until("nobody reads the slot", async || slot.walsender().await.is_none()).await;
+        slot.left().await;
 
         let (code, out, _) = run(&["remove"], &database.url(), &settings).await;
         assert_eq!(code, 0);

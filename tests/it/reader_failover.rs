@@ -103,7 +103,7 @@ async fn who_lost_the_slot_behind_a_dead_connection_sees_that_another_reads_it()
     let shared = cluster::shared(15);
     let database = shared.database().await;
     let client = database.connect().await;
-    let sql = format!("alter database {} set wal_sender_timeout = '2s'", database.name());
+    let sql = format!("alter database {} set wal_sender_timeout = '5s'", database.name());
     client.batch_execute(&sql).await.unwrap();
     let slot = Slot::new(database.connect().await);
     let proxy = Proxy::to(shared.cluster().port());

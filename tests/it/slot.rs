@@ -55,10 +55,20 @@ impl Slot {
         self.client.query_opt(sql, &[&self.name]).await.unwrap()?.get(0)
     }
 
+    /// Waits until nobody reads it: a walsender ends a moment later than the process that it served.
+    pub async fn left(&self) {
+        until("nobody reads the slot", async || self.walsender().await.is_none()).await;
+    }
+
     /// Terminates the process that reads it, as an operator would, and waits until it is gone.
     pub async fn terminate(&self) {
-        until("somebody reads the slot", async || self.walsender().await.is_some()).await;
-        let pid = self.walsender().await.unwrap();
+        let mut reader = None;
+        until("somebody reads the slot", async || {
+            reader = self.walsender().await;
+            reader.is_some()
+        })
+        .await;
+        let pid = reader.unwrap();
         self.client.execute("select pg_terminate_backend($1)", &[&pid]).await.unwrap();
         until("the walsender is gone", async || self.walsender().await != Some(pid)).await;
     }
@@ -82,6 +92,7 @@ impl Slot {
                    from pg_logical_slot_peek_binary_changes($1, null, null, \
                    'proto_version', '1', 'publication_names', $2)";
         let quoted = postgres_protocol::escape::escape_identifier(publication);
+        self.left().await;
         self.client.query_one(sql, &[&self.name, &quoted]).await.unwrap().get(0)
     }
 
@@ -104,6 +115,7 @@ impl Slot {
         let sql = "select lsn::text, data from pg_logical_slot_peek_binary_changes($1, null, null, \
                    'proto_version', '1', 'publication_names', $2, 'messages', $3)";
         let quoted = postgres_protocol::escape::escape_identifier(publication);
+        self.left().await;
         let rows = self.client.query(sql, &[&self.name, &quoted, &messages.to_string()]).await.unwrap();
         let mut assembler = Assembler::after(passed);
         let pieces = rows.into_iter().filter_map(|row| {
