@@ -66,6 +66,8 @@ pub enum PostgresError {
         slot: String,
         /// Process id of its walsender.
         pid: i32,
+        /// Whether that streams no more, and waits until it can say why it ends.
+        last_words: bool,
     },
     /// Something that the operator has to mend, in whole sentences.
     #[error("{0}")]

@@ -27,7 +27,7 @@ use crate::metrics::COUNTED;
 use crate::pgoutput::{self, Message};
 use crate::readiness::{Phase, Readiness};
 use catching_up::CatchingUp;
-use liveness::{Patience, ShutdownSigns};
+use liveness::{LastWords, Patience, ShutdownSigns};
 
 /// How long our own statements may take altogether, in seconds; each by itself ends sooner, by the session's
 /// `statement_timeout`, unless the server has vanished.
@@ -47,8 +47,9 @@ pub struct Reader {
     passed: Passed,
     epoch: Option<Epoch>,
     was_live: bool,
-    /// The process that serves the session, or served the last one and may still hold the slot.
+    /// The process that serves the session, or that of a dead one, ours or not, which may still hold the slot.
     walsender: Option<i32>,
+    last_words: LastWords,
     /// How much silence the next session bears.
     patience: Patience,
 }
@@ -78,6 +79,7 @@ impl Reader {
             epoch: None,
             was_live: false,
             walsender: None,
+            last_words: LastWords::default(),
             patience: Patience::default(),
         }
     }
@@ -115,6 +117,11 @@ impl Reader {
             if live {
                 backoff = Backoff::default();
             }
+            if let PostgresError::SlotInUse { pid, last_words, .. } = error
+                && self.last_words.waited(last_words.then_some(pid), Instant::now())
+            {
+                self.walsender = Some(pid);
+            }
             let in_use =
                 matches!(error, PostgresError::SlotInUse { .. }) || error.sqlstate() == Some("55006");
             COUNTED.failures.count(match (in_use, class) {
@@ -123,22 +130,30 @@ impl Reader {
                 (false, _) => "class=\"retry\"",
             });
             let wait = if in_use { Duration::from_secs(1) } else { backoff.next(class, fastrand::f64()) };
-            let phase = match (in_use, self.was_live) {
-                (true, _) => Phase::Standby,
-                (false, true) => Phase::Reconnecting,
-                (false, false) => Phase::Starting,
-            };
-            if class == Class::Operator {
-                tracing::error!(%error, retry_in = ?wait, "the stream is down until this is mended");
-            } else {
-                tracing::warn!(%error, retry_in = ?wait, "the stream is down");
-            }
-            self.inlet.readiness(Readiness { phase, reason: error.to_string().into() });
+            self.down(&error, in_use, wait);
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
                 _ = stop.wait_for(|stop| *stop) => return Ok(()),
             }
         }
+    }
+
+    /// Says why there is no stream, and when it is tried again. A standby tries every second, and warns once.
+    fn down(&self, error: &PostgresError, in_use: bool, retry_in: Duration) {
+        let phase = match (in_use, self.was_live) {
+            (true, _) => Phase::Standby,
+            (false, true) => Phase::Reconnecting,
+            (false, false) => Phase::Starting,
+        };
+        let readiness = Readiness { phase, reason: error.to_string().into() };
+        if error.class() == Class::Operator {
+            tracing::error!(%error, ?retry_in, "the stream is down until this is mended");
+        } else if in_use && *self.watches.readiness.borrow() == readiness {
+            tracing::debug!(%error, ?retry_in, "the stream is down");
+        } else {
+            tracing::warn!(%error, ?retry_in, "the stream is down");
+        }
+        self.inlet.readiness(readiness);
     }
 
     /// One replication session, from connecting to its end; without an error it ends only when told to stop.

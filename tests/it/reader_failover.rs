@@ -3,13 +3,14 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use tokio_postgres::Client;
 
 use crate::cluster;
 use crate::faults::patiently;
 use crate::proxy::Proxy;
 use crate::slot::{Slot, as_role, id, written};
 use crate::socket::Socket;
-use crate::walcast::Walcast;
+use crate::walcast::{Walcast, until};
 
 #[tokio::test]
 async fn connections_that_die_without_a_word_are_noticed_and_replaced() {
@@ -55,6 +56,28 @@ async fn connections_that_die_without_a_word_are_noticed_and_replaced() {
     other.joined("realtime:public:u", json!({})).await;
 }
 
+const BULK: &str = "create table bulk (id serial primary key, x text)";
+
+/// Freezes the connections of the reader, and writes until its walsender waits to send; returns the walsender's process.
+async fn stick(slot: &Slot, client: &Client, proxy: &Proxy) -> i32 {
+    let walsender = slot.walsender().await.unwrap();
+    proxy.freeze();
+    let begun = Instant::now();
+    // Until it is more than the sockets on the way hold.
+    while !waits(client, walsender, "WalSenderWriteData").await {
+        assert!(begun.elapsed() < Duration::from_secs(60), "it sends and sends");
+        let bulk = "insert into bulk (x) select repeat('x', 1000) from generate_series(1, 5000)";
+        client.batch_execute(bulk).await.unwrap();
+    }
+    walsender
+}
+
+/// Whether a process of Postgres waits for this event.
+async fn waits(client: &Client, pid: i32, event: &str) -> bool {
+    let sql = "select count(*) from pg_stat_activity where pid = $1 and wait_event = $2";
+    client.query_one(sql, &[&pid, &event]).await.unwrap().get::<_, i64>(0) == 1
+}
+
 #[tokio::test]
 async fn a_walsender_that_cannot_send_is_noticed_and_ended_though_it_has_no_timeout() {
     let shared = cluster::shared(15);
@@ -62,7 +85,7 @@ async fn a_walsender_that_cannot_send_is_noticed_and_ended_though_it_has_no_time
     let client = database.connect().await;
     // The server never gives a silent reader up.
     let sql = format!(
-        "alter database {} set wal_sender_timeout = 0; create table t (id int primary key); create table bulk (id serial primary key, x text)",
+        "alter database {} set wal_sender_timeout = 0; create table t (id int primary key); {BULK}",
         database.name()
     );
     client.batch_execute(&sql).await.unwrap();
@@ -74,16 +97,7 @@ async fn a_walsender_that_cannot_send_is_noticed_and_ended_though_it_has_no_time
     let mut socket = Socket::connect(&walcast).await;
     socket.joined("realtime:public:t", json!({})).await;
 
-    let stuck = slot.walsender().await.unwrap();
-    proxy.freeze();
-    let bulk = "insert into bulk (x) select repeat('x', 1000) from generate_series(1, 5000)";
-    let waits = "select count(*) from pg_stat_activity where pid = $1 and wait_event = 'WalSenderWriteData'";
-    let begun = Instant::now();
-    // Until it is more than the sockets on the way hold.
-    while client.query_one(waits, &[&stuck]).await.unwrap().get::<_, i64>(0) == 0 {
-        assert!(begun.elapsed() < Duration::from_secs(60), "it sends and sends:\n{}", walcast.log());
-        client.batch_execute(bulk).await.unwrap();
-    }
+    let stuck = stick(&slot, &client, &proxy).await;
     client.batch_execute("insert into t values (1)").await.unwrap();
     let begun = Instant::now();
     while slot.walsender().await.is_none_or(|pid| pid == stuck) {
@@ -96,6 +110,69 @@ async fn a_walsender_that_cannot_send_is_noticed_and_ended_though_it_has_no_time
         "{}",
         walcast.log()
     );
+}
+
+#[tokio::test]
+async fn a_successor_ends_the_walsender_of_a_killed_process_that_cannot_say_that_it_ends() {
+    let shared = cluster::shared(15);
+    let database = shared.database().await;
+    let client = database.connect().await;
+    let sql = format!(
+        "alter database {} set wal_sender_timeout = 0; create table t (id int primary key); {BULK}",
+        database.name()
+    );
+    client.batch_execute(&sql).await.unwrap();
+    let slot = Slot::new(database.connect().await);
+    let proxy = Proxy::to(shared.cluster().port());
+    // Each round below writes more than the sockets on the way hold.
+    let settings =
+        [("WALCAST__REPLICATION__SLOT", slot.name.as_str()), ("WALCAST__WINDOW__BYTES", "536870912")];
+    let mut joined = None;
+    // One that is told to end when a few more bytes can be sent ends at once.
+    let mut left = None;
+    for row in 1..=20 {
+        let killed = Walcast::spawn(&proxy.url(&database.url()), &settings);
+        killed.wait_for_status("live").await;
+        if joined.is_none() {
+            let mut socket = Socket::connect(&killed).await;
+            joined = Some(socket.joined("realtime:public:t", json!({})).await);
+        }
+        let pid = stick(&slot, &client, &proxy).await;
+        drop(killed);
+        // Each change wakes it, and it fills what room was found meanwhile; by then the timers of its session are past,
+        // which would wake it later.
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_secs(12) {
+            client.batch_execute("insert into bulk (x) select repeat('x', 1000)").await.unwrap();
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        client.execute("insert into t values ($1)", &[&row]).await.unwrap();
+        client.execute("select pg_terminate_backend($1)", &[&pid]).await.unwrap();
+        let mut waiting = false;
+        until("it ends, or waits to say so", async || {
+            waiting = waits(&client, pid, "ClientWrite").await;
+            waiting || slot.walsender().await.is_none()
+        })
+        .await;
+        if waiting {
+            left = Some((pid, row));
+            break;
+        }
+    }
+    let (left, rows) = left.expect("it waits to say that it ends");
+
+    let successor = Walcast::spawn(&database.url(), &settings);
+    successor.wait_for_status("live").await;
+    let log = successor.log();
+    let told = [format!("in use by another process (pid {left})"), "and was told to end".into()];
+    assert_eq!(told.map(|words| log.matches(&words).count()), [1, 1], "{log}");
+    let mut socket = Socket::connect(&successor).await;
+    let joined = joined.unwrap();
+    let since = json!({"since": joined["position"], "epoch": joined["epoch"]});
+    assert_eq!(socket.joined("realtime:public:t", since).await["resumed"], true);
+    for row in 1..=rows {
+        assert_eq!(id(&socket.change().await), i64::from(row));
+    }
 }
 
 #[tokio::test]

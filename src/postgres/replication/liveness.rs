@@ -72,6 +72,30 @@ impl ShutdownSigns {
     }
 }
 
+/// Recognises a walsender of whomever that holds the slot and will never be done with it: it was told to end, and its
+/// connection is dead, so that it waits for ever in saying why.
+///
+/// What a walcast leaves that was killed is ended by its successor.
+#[derive(Debug, Default)]
+pub(super) struct LastWords {
+    since: Option<(i32, Instant)>,
+}
+
+impl LastWords {
+    /// How long a client that lives may take to read them.
+    const BORNE: Duration = Duration::from_secs(5);
+
+    /// The slot was looked at, and the process `waiting` was seen to wait so; `true` when it has for long enough.
+    pub(super) fn waited(&mut self, waiting: Option<i32>, now: Instant) -> bool {
+        let since = |pid| match self.since {
+            Some((known, since)) if known == pid => since,
+            _ => now,
+        };
+        self.since = waiting.map(|pid| (pid, since(pid)));
+        self.since.is_some_and(|(_, since)| now.saturating_duration_since(since) >= Self::BORNE)
+    }
+}
+
 /// What the server says of the slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reading {
@@ -191,6 +215,24 @@ mod tests {
         assert!(!signs.keepalive(true, at(50)));
         assert!(!signs.keepalive(true, at(120)));
         assert!(signs.keepalive(true, at(130)));
+    }
+
+    #[test]
+    fn last_words_are_borne_for_five_seconds_of_one_process() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut words = LastWords::default();
+        let seen = [
+            (Some(1), 0),
+            (Some(1), 4),
+            (None, 5),
+            (Some(1), 6),
+            (Some(2), 10),
+            (Some(2), 14),
+            (Some(2), 15),
+        ];
+        let ended = seen.map(|(pid, seconds)| words.waited(pid, at(seconds)));
+        assert_eq!(ended, [false, false, false, false, false, false, true]);
     }
 
     #[test]

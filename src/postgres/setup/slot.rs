@@ -7,9 +7,11 @@ use crate::lsn::{Epoch, Lsn};
 use crate::postgres::PostgresError;
 use crate::postgres::session::Session;
 
-// The reason is a column from 17 on.
+// The reason is a column from 17 on. No process has the number 0; of no number at all, every process would be told of.
 const SLOT: &str = "select plugin::text, database::text, current_database()::text, temporary, wal_status::text, \
-    confirmed_flush_lsn::text, active_pid, to_jsonb(s) ->> 'invalidation_reason' \
+    confirmed_flush_lsn::text, active_pid, to_jsonb(s) ->> 'invalidation_reason', \
+    exists (select from pg_stat_get_activity(coalesce(active_pid, 0)) holder \
+        where holder.backend_type = 'walsender' and holder.wait_event = 'ClientWrite') \
     from pg_replication_slots s where slot_name = $1";
 
 /// The setting of Postgres by which a slot was given up (PostgreSQL manual, 53.20 `pg_replication_slots`).
@@ -80,7 +82,9 @@ pub(super) async fn ensure(
         ));
     }
     if let Some(pid) = pid {
-        return Err(PostgresError::SlotInUse { slot: slot.clone(), pid });
+        // Streaming, a walsender waits elsewhere (`WalSenderWriteData`); before, it has nothing to send that could block.
+        let last_words = row.get::<_, bool>(8) && !temporary;
+        return Err(PostgresError::SlotInUse { slot: slot.clone(), pid, last_words });
     }
     if temporary {
         return operator(format!(
@@ -127,8 +131,8 @@ fn position(text: &str) -> Result<Lsn, PostgresError> {
         .map_err(|error| PostgresError::Operator(format!("the slot's position cannot be read: {error}")))
 }
 
-/// Ends the walsender of a session that was given up, if it still holds the slot; `pid` is its process. Returns whether it
-/// holds it no longer.
+/// Ends the walsender of a session that is dead, if it still holds the slot; `pid` is its process. Returns whether it holds
+/// it no longer.
 ///
 /// One that was told to end while its connection is dead waits for ever in sending why, which `wal_sender_timeout` does not
 /// bound. Told a second time it ends without a word (`ProcessClientWriteInterrupt` of Postgres).
@@ -151,11 +155,11 @@ pub(in crate::postgres) async fn release(
                 tracing::info!(
                     slot,
                     pid,
-                    "the walsender of the last session still held the slot, and was told to end"
+                    "the walsender of a dead session still held the slot, and was told to end"
                 );
             }
             Err(error) if error.code().is_some() => {
-                tracing::warn!(slot, pid, %error, "the walsender of the last session cannot be told to end");
+                tracing::warn!(slot, pid, %error, "the walsender of a dead session cannot be told to end");
                 return Ok(false);
             }
             Err(error) => return Err(PostgresError::Sql(error)),
