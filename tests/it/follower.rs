@@ -1,10 +1,11 @@
 //! A client that comes back by itself with its cursor, whatever becomes of its socket, and keeps an account of all that
 //! it was told.
 
+mod account;
 mod fetched;
+mod snapshot;
 
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -19,7 +20,9 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
-use walcast::lsn::{Cursor, Lsn};
+
+pub use account::{Account, Row, digest};
+use account::{apply, row};
 
 /// Longer than any answer takes; a server that says nothing for so long is asked, then left.
 const SILENCE: Duration = Duration::from_secs(5);
@@ -42,110 +45,16 @@ pub enum Keeping {
 }
 
 /// How a follower is told.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
     /// A channel of a WebSocket.
     Socket,
+    /// The same, which has the table come with the join when it cannot go on, instead of asking the database.
+    Snapshots,
     /// `/events`.
     Events,
     /// `/poll`, again and again.
     Polls,
-}
-
-/// A row: its number and a digest of its text.
-pub type Row = (Option<i64>, u64);
-
-/// What a client was told.
-#[derive(Debug, Default)]
-pub struct Account {
-    /// Behind which it goes on.
-    cursor: Option<(Cursor, String)>,
-    /// Sockets that were joined.
-    pub joins: u64,
-    /// Joins that went on where the last one ended.
-    pub resumed: u64,
-    /// Joins that could not, by the reason told.
-    pub told: BTreeMap<String, u64>,
-    /// Channels that the server gave up with `phx_error`.
-    pub interrupted: u64,
-    /// All changes.
-    pub changes: u64,
-    /// Changes that came twice.
-    pub duplicated: u64,
-    /// Changes that came behind a later one, but not twice.
-    pub disordered: u64,
-    /// By [`Keeping::Ids`].
-    pub ids: Vec<i64>,
-    /// By [`Keeping::Table`].
-    pub table: BTreeMap<i64, Row>,
-    /// The cursors since the last [`Account::forget`].
-    pub cursors: Vec<Cursor>,
-    /// Of these (from, to] the client was told that it may have missed changes.
-    pub gaps: Vec<(Cursor, Cursor)>,
-    /// The last refusal.
-    pub refused: String,
-}
-
-impl Account {
-    /// Whether it holds this table, and was told of something at or behind `end`.
-    pub fn holds(&self, table: &BTreeMap<i64, Row>, end: Lsn) -> bool {
-        self.cursor.as_ref().is_some_and(|(cursor, _)| cursor.commit >= end) && self.table == *table
-    }
-
-    /// Begins to count the cursors anew.
-    pub fn forget(&mut self) {
-        self.cursors.clear();
-        self.gaps.clear();
-    }
-
-    /// How often it was told that it could not go on.
-    pub fn losses_told(&self) -> u64 {
-        self.told.values().sum()
-    }
-
-    fn change(&mut self, event: &str, payload: &Value, keeping: &Keeping) {
-        let cursor: Cursor = payload["cursor"].as_str().unwrap().parse().unwrap();
-        self.count(cursor);
-        let (new, old) = (&payload["record"], &payload["old_record"]);
-        match keeping {
-            Keeping::Ids => self.ids.push(new["id"].as_i64().unwrap()),
-            Keeping::Table { .. } => {
-                if let Some(id) = old["id"].as_i64() {
-                    self.table.remove(&id);
-                }
-                match event {
-                    "TRUNCATE" => self.table.clear(),
-                    "INSERT" | "UPDATE" => {
-                        let row = (new["n"].as_i64(), digest(new["body"].as_str()));
-                        self.table.insert(new["id"].as_i64().unwrap(), row);
-                    }
-                    _ => {}
-                }
-            }
-        }
-    }
-
-    fn count(&mut self, cursor: Cursor) {
-        self.changes += 1;
-        let last = self.cursor.as_ref().map(|(last, _)| *last);
-        if last.is_some_and(|last| cursor <= last) {
-            let twice = last == Some(cursor) || self.cursors.binary_search(&cursor).is_ok();
-            let counted = if twice { &mut self.duplicated } else { &mut self.disordered };
-            *counted += 1;
-            return;
-        }
-        self.cursors.push(cursor);
-        if let Some((last, _)) = &mut self.cursor {
-            *last = cursor;
-        }
-    }
-}
-
-/// The digest of a text.
-pub fn digest(text: Option<&str>) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
-    hasher.finish()
 }
 
 /// What a table holds now.
@@ -254,7 +163,7 @@ impl Session {
     /// Goes on until something is wrong.
     async fn told(&mut self) -> Option<()> {
         match self.way {
-            Way::Socket => self.session().await,
+            Way::Socket | Way::Snapshots => self.session().await,
             Way::Events => self.events().await,
             Way::Polls => self.polls().await,
         }
@@ -275,6 +184,9 @@ impl Session {
             payload["epoch"] = epoch.as_str().into();
         }
         let resumes = payload.get("since").is_some();
+        if self.way == Way::Snapshots {
+            payload["snapshot"] = true.into();
+        }
         let join = json!(["1", "1", self.topic, "phx_join", payload]);
         socket.send(Message::text(join.to_string())).await.ok()?;
         let reply = tokio::time::timeout(JOIN, text(&mut socket)).await.ok()??;
@@ -286,13 +198,15 @@ impl Session {
             tokio::time::sleep(Duration::from_millis(200)).await;
             return None;
         }
-        self.joined(resumes, response).await?;
+        if response["snapshot"] == true {
+            self.resumed(resumes, response);
+            self.snapshot(&mut socket).await?;
+        } else {
+            self.joined(resumes, response).await?;
+        }
         let mut asked = false;
         loop {
-            let deaf = self.commands.borrow().deaf_until;
-            if let Some(left) = deaf.and_then(|until| until.checked_duration_since(Instant::now())) {
-                tokio::time::sleep(left).await;
-            }
+            self.listens().await;
             let Ok(text) = tokio::time::timeout(SILENCE, text(&mut socket)).await else {
                 if std::mem::replace(&mut asked, true) {
                     return None;
@@ -306,28 +220,28 @@ impl Session {
         }
     }
 
-    async fn joined(&self, resumes: bool, response: &Value) -> Option<()> {
-        let position: Cursor = response["position"].as_str().unwrap().parse().unwrap();
-        let epoch = response["epoch"].as_str().unwrap().to_owned();
-        let resumed = {
-            let mut account = self.account();
-            account.joins += 1;
-            if resumes {
-                let resumed = response["resumed"].as_bool().expect("a client that sends since is answered");
-                if resumed {
-                    account.resumed += 1;
-                } else {
-                    let reason = response["reason"].as_str().expect("a reason").to_owned();
-                    *account.told.entry(reason).or_default() += 1;
-                }
-                resumed
-            } else {
-                false
-            }
-        };
+    /// Counts a join; returns whether it goes on where the client was.
+    fn resumed(&self, resumes: bool, response: &Value) -> bool {
+        let mut account = self.account();
+        account.joins += 1;
+        if !resumes {
+            return false;
+        }
+        let resumed = response["resumed"].as_bool().expect("a client that sends since is answered");
         if resumed {
+            account.resumed += 1;
+        } else {
+            let reason = response["reason"].as_str().expect("a reason").to_owned();
+            *account.told.entry(reason).or_default() += 1;
+        }
+        resumed
+    }
+
+    async fn joined(&self, resumes: bool, response: &Value) -> Option<()> {
+        if self.resumed(resumes, response) {
             return Some(());
         }
+        let mut table = None;
         if let Keeping::Table { url, sql } = &self.keeping {
             // What is told from now on is not all that this snapshot might lack: a commit is in the log before it is
             // visible.
@@ -335,14 +249,19 @@ impl Session {
             tokio::spawn(connection);
             let visible = committed_is_visible(&client);
             tokio::time::timeout(Duration::from_secs(20), visible).await.ok()??;
-            let table = select(url, sql).await?;
-            self.account().table = table;
+            table = Some(select(url, sql).await?);
         }
-        let mut account = self.account();
-        let from = account.cursor.as_ref().map_or(Cursor::default(), |(cursor, _)| *cursor);
-        account.gaps.push((from, position));
-        account.cursor = Some((position, epoch));
+        let position = response["position"].as_str().unwrap().parse().unwrap();
+        self.account().begin(position, response["epoch"].as_str().unwrap().to_owned(), table);
         Some(())
+    }
+
+    /// Waits as long as it is to be deaf.
+    async fn listens(&self) {
+        let deaf = self.commands.borrow().deaf_until;
+        if let Some(left) = deaf.and_then(|until| until.checked_duration_since(Instant::now())) {
+            tokio::time::sleep(left).await;
+        }
     }
 
     fn frame(&self, text: &str) -> Option<()> {

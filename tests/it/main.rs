@@ -98,6 +98,7 @@ mod settings;
 mod slot_lost;
 mod slow_clients;
 mod snapshots;
+mod snapshots_ended;
 mod soak;
 mod starved;
 mod tls;

@@ -39,7 +39,7 @@ const TOPICS: [(&str, &str); 3] = [
 ];
 
 /// How many follow each topic, and how they are told.
-const WAYS: [(Way, usize); 3] = [(Way::Socket, 4), (Way::Events, 2), (Way::Polls, 2)];
+const WAYS: [(Way, usize); 4] = [(Way::Socket, 3), (Way::Snapshots, 2), (Way::Events, 2), (Way::Polls, 2)];
 
 /// A client and what it should hold.
 struct Watcher {
@@ -75,7 +75,9 @@ impl Soak {
         cluster::connect(&url).await.batch_execute(SCHEMA).await.unwrap();
         let proxy = Proxy::to(cluster.port());
         // Small pieces of work are enough to fall out of such a window.
-        let service = Service::start(&proxy.url(&url), &[("WALCAST__WINDOW__BYTES", "2097152")]).await;
+        let settings =
+            [("WALCAST__WINDOW__BYTES", "2097152"), ("WALCAST__REPLICATION__ON_SLOT_LOST", "recreate")];
+        let service = Service::start(&proxy.url(&url), &settings).await;
         let at = service.at();
         let mut watchers = Vec::new();
         for (topic, sql) in TOPICS {
@@ -157,6 +159,7 @@ impl Soak {
         println!("joins                {}", self.sum(|account| account.joins));
         println!("resumed              {}", self.sum(|account| account.resumed));
         println!("told of a loss       {told:?}");
+        println!("snapshots            {}", self.sum(|account| account.snapshots));
         println!("interrupted          {}", self.sum(|account| account.interrupted));
         // Anything else ended the run where it was seen.
         println!("lost                 0");

@@ -1,6 +1,6 @@
 //! The same client by `/events` and by `/poll`.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -35,13 +35,6 @@ impl Session {
         let request = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.ok()?;
         Some(BufReader::new(stream))
-    }
-
-    async fn listens(&self) {
-        let deaf = self.commands.borrow().deaf_until;
-        if let Some(left) = deaf.and_then(|until| until.checked_duration_since(Instant::now())) {
-            tokio::time::sleep(left).await;
-        }
     }
 
     async fn refused(&self, words: String) -> Option<()> {

@@ -9,6 +9,7 @@ use walcast::demo::cluster::Shutdown;
 
 use super::Soak;
 use crate::cluster;
+use crate::slot::Slot;
 
 /// Each is over when it has been inflicted: whatever was stopped runs again.
 #[derive(Clone, Copy, Debug)]
@@ -29,10 +30,11 @@ pub(super) enum Fault {
     LargeTransaction,
     LargeRow,
     Truncated,
+    SlotDropped,
 }
 
 impl Fault {
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 17] = [
         Self::Killed,
         Self::Succeeded,
         Self::Paused,
@@ -49,6 +51,7 @@ impl Fault {
         Self::LargeTransaction,
         Self::LargeRow,
         Self::Truncated,
+        Self::SlotDropped,
     ];
 
     pub(super) fn any(random: &mut Rng) -> Self {
@@ -73,6 +76,7 @@ impl Fault {
             Self::LargeTransaction => "large transaction",
             Self::LargeRow => "large row",
             Self::Truncated => "TRUNCATE",
+            Self::SlotDropped => "slot dropped",
         }
     }
 }
@@ -141,6 +145,10 @@ impl Soak {
                 .await;
             }
             Fault::Truncated => self.execute("truncate items").await,
+            Fault::SlotDropped => {
+                let client = cluster::connect(&self.cluster.url("postgres")).await;
+                Slot::named(self.service.slot(), client).drop_under_its_reader().await;
+            }
         }
     }
 
