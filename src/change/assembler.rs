@@ -203,28 +203,27 @@ impl Assembler {
             Message::Insert { relation, new } => {
                 let relation = self.relation(*relation)?;
                 let new = row(&relation, data, *new)?;
-                self.push(wal_start, relation, new.0.len(), Action::Insert { new })?;
+                self.push(wal_start, relation, Action::Insert { new })?;
                 Ok(self.full_piece())
             }
             Message::Update { relation, old, new } => {
                 let relation = self.relation(*relation)?;
                 let old = old.map(|old| old_row(&relation, data, old)).transpose()?;
                 let new = row(&relation, data, *new)?;
-                let bytes = new.0.len() + old.as_ref().map_or(0, |old| old.row().0.len());
-                self.push(wal_start, relation, bytes, Action::Update { old, new })?;
+                self.push(wal_start, relation, Action::Update { old, new })?;
                 Ok(self.full_piece())
             }
             Message::Delete { relation, old } => {
                 let relation = self.relation(*relation)?;
                 let old = old_row(&relation, data, *old)?;
-                self.push(wal_start, relation, old.row().0.len(), Action::Delete { old })?;
+                self.push(wal_start, relation, Action::Delete { old })?;
                 Ok(self.full_piece())
             }
             Message::Truncate { relations, .. } => {
                 let relations: Vec<_> =
                     relations.iter().map(|oid| self.relation(*oid)).collect::<Result<_, _>>()?;
                 for relation in relations {
-                    self.push(wal_start, relation, 0, Action::Truncate)?;
+                    self.push(wal_start, relation, Action::Truncate)?;
                 }
                 Ok(self.full_piece())
             }
@@ -322,21 +321,15 @@ impl Assembler {
         Relation::new(message.oid, schema, text(message.table), message.identity, columns)
     }
 
-    fn push(
-        &mut self,
-        wal_start: Lsn,
-        relation: Arc<Relation>,
-        bytes: usize,
-        action: Action,
-    ) -> Result<(), AssemblyError> {
+    fn push(&mut self, wal_start: Lsn, relation: Arc<Relation>, action: Action) -> Result<(), AssemblyError> {
         let open = self.open.as_mut().ok_or(AssemblyError::OutsideTransaction { what: "a row" })?;
         // Counted before anything is dropped: the index must come out the same at every decoding.
         let index = if open.last.change == wal_start { open.last.index.saturating_add(1) } else { 0 };
         let cursor = Cursor { commit: open.transaction.commit, change: wal_start, index };
         open.last = cursor;
         if cursor > self.after.change {
+            open.transaction.bytes += action.bytes() + CHANGE_BYTES;
             open.transaction.changes.push(Change { cursor, relation, action });
-            open.transaction.bytes += bytes + CHANGE_BYTES;
         }
         Ok(())
     }

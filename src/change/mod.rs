@@ -142,6 +142,19 @@ pub enum Action {
     Truncate,
 }
 
+impl Action {
+    /// What its rows take, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Insert { new } | Self::Update { old: None, new } => new.0.len(),
+            Self::Update { old: Some(old), new } => old.row().0.len() + new.0.len(),
+            Self::Delete { old } => old.row().0.len(),
+            Self::Truncate => 0,
+        }
+    }
+}
+
 /// One row's insert, update or delete, or a truncate.
 #[derive(Clone, Debug)]
 pub struct Change {

@@ -1,5 +1,6 @@
 //! `GET /events`: the changes of one topic as Server-Sent Events.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,13 +17,13 @@ use tokio::sync::watch;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use super::asked::Asked;
-use super::event_stream::{self, put_line};
+use super::event_stream;
+use super::gathered::{Gathered, Large, Shape};
 use super::reading::{Missed, PIECE, Reading, Wanted, ask, stopped};
 use super::refused::{RETRY_AFTER, Refused};
 use super::{App, Peer};
 use crate::change::value::Profile;
 use crate::channel::Admission;
-use crate::channel::encoding::Payloads;
 use crate::hub::{Reader, Transport};
 use crate::metrics::COUNTED;
 
@@ -36,8 +37,9 @@ const COME_BACK: std::ops::Range<u32> = 1000..4000;
 struct Events {
     reading: Reading,
     profile: Profile,
-    /// What is told before any change.
-    first: Option<Bytes>,
+    large: Large,
+    /// What is told next.
+    next: VecDeque<Bytes>,
     beat: Interval,
     stop: watch::Receiver<bool>,
     ended: bool,
@@ -91,42 +93,44 @@ impl Events {
         admission.count();
         let mut beat = tokio::time::interval_at(Instant::now() + BEAT, BEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let first = Some(joined(&reading, &admission));
-        Ok(Self { reading, profile, first, beat, stop, ended: false, reader })
+        let (large, next) = (app.large.clone(), [joined(&reading, &admission)].into());
+        Ok(Self { reading, profile, large, next, beat, stop, ended: false, reader })
     }
 
     /// Some events; the stream ends when there will be none any more.
     async fn next(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
-        let events = self.gather().await?;
+        if self.next.is_empty() {
+            self.next = self.gather().await?.into();
+        }
+        let events = self.next.pop_front()?;
         Some((Ok(events), self))
     }
 
-    async fn gather(&mut self) -> Option<Bytes> {
-        if let Some(first) = self.first.take() {
-            return Some(first);
-        }
+    async fn gather(&mut self) -> Option<Vec<Bytes>> {
         let mut beating = false;
         while !self.ended && !self.reader.has_ended() && !*self.stop.borrow() {
-            let (mut out, mut told) = (Vec::new(), 0);
+            let (mut out, mut count) = (Gathered::default(), 0);
             let (profile, epoch) = (self.profile, self.reading.epoch());
-            let complete = self.reading.take(|change, commit_timestamp, telling| {
-                out.extend_from_slice(format!("id: {epoch}.{}\ndata: ", change.cursor).as_bytes());
-                put_line(&mut out, &Payloads::new(change, commit_timestamp).get(telling, profile));
-                out.extend_from_slice(b"\n\n");
-                told += 1;
+            let complete = self.reading.take(|change, told| {
+                out.put(format!("id: {epoch}.{}\ndata: ", change.cursor).as_bytes());
+                out.tell(&self.large, told, profile, &Shape::Line);
+                out.put(b"\n\n");
+                count += 1;
                 out.len() < PIECE
             });
-            COUNTED.read.events.add(told);
+            COUNTED.read.events.add(count);
             match complete {
-                Ok(_) if !out.is_empty() => return Some(out.into()),
+                Ok(_) if !out.is_empty() => return Some(out.into_parts()),
                 // An id without data is remembered by the client, and else unseen: on a quiet topic, too, it stays in the
                 // window.
-                Ok(true) if beating => return Some(format!(":\nid: {}\n\n", self.reading.token()).into()),
+                Ok(true) if beating => {
+                    return Some(vec![format!(":\nid: {}\n\n", self.reading.token()).into()]);
+                }
                 Ok(true) => beating = self.wait().await,
                 Ok(false) => tokio::task::yield_now().await,
                 Err(missed) => {
                     self.ended = true;
-                    return Some(interrupted(missed));
+                    return Some(vec![interrupted(missed)]);
                 }
             }
         }

@@ -13,18 +13,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use tokio::sync::{mpsc, oneshot};
 
 use super::asked::parameter;
 use super::body::{self, BodyError};
+use super::gathered::Gathered;
 use super::refused::Refused;
 use super::{App, Peer};
 use crate::channel::serializer::Version;
 use crate::hub::Transport;
-use session::{Post, Session};
+use session::{Messages, Post, Session};
 
 /// Where sessions are polled: beside each path of the WebSocket, since clients replace its last word.
 pub(super) const PATHS: [&str; 3] = ["/socket/longpoll", "/realtime/v1/longpoll", "/longpoll"];
@@ -42,7 +43,7 @@ pub struct Sessions(Mutex<HashMap<Box<str>, Handle>>);
 /// How a session is reached.
 #[derive(Clone)]
 struct Handle {
-    polls: mpsc::Sender<oneshot::Sender<Vec<u8>>>,
+    polls: mpsc::Sender<oneshot::Sender<Messages>>,
     posts: mpsc::Sender<Post>,
 }
 
@@ -69,7 +70,7 @@ pub(super) async fn poll(
             // A session that ended meanwhile is as good as none.
             let sent = handle.polls.send(answer).await.is_ok();
             if sent && let Ok(messages) = messages.await {
-                return told(if messages.is_empty() { 204 } else { 200 }, &token, &messages);
+                return told(if messages.is_empty() { 204 } else { 200 }, &token, messages);
             }
             open(&app, peer, &uri)
         }
@@ -77,7 +78,7 @@ pub(super) async fn poll(
         Ok(None) => open(&app, peer, &uri),
         Err(refused) => Err(refuse(&refused, NEVER)),
     };
-    polled.map_or_else(|refused| refused, |token| told(410, &token, b""))
+    polled.map_or_else(|refused| refused, |token| said(410, &token))
 }
 
 /// Begins a session; its token.
@@ -101,7 +102,8 @@ fn open(app: &Arc<App>, peer: SocketAddr, uri: &Uri) -> Result<Box<str>, Respons
     let (polls, polled) = mpsc::channel(1);
     let (posts, posted) = mpsc::channel(1);
     app.sessions.lock().insert(token.clone(), Handle { polls, posts });
-    let session = Session::new(app.hub.clone(), version, reader, polled, posted, app.stop.clone());
+    let session =
+        Session::new(app.hub.clone(), app.large.clone(), version, reader, polled, posted, app.stop.clone());
     let (app, ended) = (Arc::clone(app), token.clone());
     tokio::spawn(async move {
         session.run().await;
@@ -115,7 +117,7 @@ pub(super) async fn publish(State(app): State<Arc<App>>, request: Request) -> Re
     let (head, body) = request.into_parts();
     let (token, handle) = match app.sessions.get(&head.uri) {
         Ok(Some(session)) => session,
-        Ok(None) => return told(410, "", b""),
+        Ok(None) => return said(410, ""),
         Err(refused) => return refuse(&refused, NEVER),
     };
     let frames = match read(body, app.hub.rules().frame_bytes).await {
@@ -124,7 +126,7 @@ pub(super) async fn publish(State(app): State<Arc<App>>, request: Request) -> Re
     };
     let (done, taken) = oneshot::channel();
     let sent = handle.posts.send(Post::new(frames, is_lines(&head.headers), done)).await.is_ok();
-    if sent && taken.await.is_ok() { told(200, &token, b"") } else { told(410, "", b"") }
+    if sent && taken.await.is_ok() { said(200, &token) } else { said(410, "") }
 }
 
 async fn read(body: Body, most: usize) -> Result<String, Response> {
@@ -146,15 +148,19 @@ fn is_lines(headers: &HeaderMap) -> bool {
     media_type.trim().eq_ignore_ascii_case("application/x-ndjson")
 }
 
-/// An answer that is none to HTTP. `messages` are JSON strings with commas between them.
-fn told(status: u16, token: &str, messages: &[u8]) -> Response {
+/// An answer that is none to HTTP.
+fn told(status: u16, token: &str, messages: Messages) -> Response {
     // A token has no characters that JSON escapes.
-    let head = format!("{{\"status\":{status},\"token\":\"{token}\",\"messages\":[");
-    let mut response = Response::new(Body::from([head.as_bytes(), messages, b"]}"].concat()));
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
+    let mut body = Gathered::default();
+    body.put(format!("{{\"status\":{status},\"token\":\"{token}\",\"messages\":[").as_bytes());
+    body.append(messages);
+    body.put(b"]}");
+    body.into_json()
+}
+
+/// The same without messages.
+fn said(status: u16, token: &str) -> Response {
+    told(status, token, Messages::default())
 }
 
 fn refuse(refused: &Refused, phoenix: u16) -> Response {

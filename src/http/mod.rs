@@ -8,6 +8,7 @@ mod console;
 mod event_stream;
 mod events;
 mod extension;
+mod gathered;
 mod graphiql;
 mod graphql;
 mod guard;
@@ -46,6 +47,7 @@ use crate::feeds::Feeds;
 use crate::hub::{Greeting, Hub, Receiver, Reception};
 use crate::readiness::Readiness;
 pub use console::{Answer, Console, DemoWrite, Listed, Listing, Writer};
+pub use gathered::Large;
 pub use graphql::{Documents, DocumentsError, GraphQl};
 pub use longpoll::Sessions;
 pub use metrics::Watched;
@@ -82,6 +84,8 @@ pub struct App {
     pub graphiql: bool,
     /// Who polls as Phoenix clients do.
     pub sessions: Sessions,
+    /// Large changes that readers wait with.
+    pub large: Large,
     /// A client whose system acknowledges nothing for so long, or has no room for what waits, is let go.
     pub vanished: Duration,
     /// True once the server stops.

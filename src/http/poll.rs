@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use axum::Extension;
 use axum::extract::State;
-use axum::http::{HeaderValue, Uri, header};
+use axum::http::Uri;
 use axum::response::Response;
 use tokio::time::Instant;
 
 use super::asked::{Asked, parameter};
+use super::gathered::{Gathered, Shape};
 use super::reading::{Missed, PIECE, Reading, Wanted, ask, stopped};
 use super::refused::Refused;
 use super::{App, Peer};
-use crate::channel::encoding::Payloads;
 use crate::hub::Transport;
 use crate::metrics::COUNTED;
 
@@ -31,18 +31,12 @@ pub(super) async fn poll(
     uri: Uri,
 ) -> Response {
     match answer(&app, peer, &uri).await {
-        Ok(body) => {
-            let mut response = Response::new(body.into());
-            let headers = response.headers_mut();
-            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-            response
-        }
+        Ok(body) => body.into_json(),
         Err(refused) => refused.response(),
     }
 }
 
-async fn answer(app: &App, peer: SocketAddr, uri: &Uri) -> Result<Vec<u8>, Refused> {
+async fn answer(app: &App, peer: SocketAddr, uri: &Uri) -> Result<Gathered, Refused> {
     let until = Instant::now() + wait(uri)?;
     let Asked { spelled, topic, since, profile } = Asked::parse(uri, app.hub.rules().profile)?;
     let mut reader = app.hub.reader(Transport::Poll, peer, None).ok_or(Refused::TooManySockets)?;
@@ -51,24 +45,24 @@ async fn answer(app: &App, peer: SocketAddr, uri: &Uri) -> Result<Vec<u8>, Refus
     let wanted = Wanted { spelled: &spelled, since, profile, star: false };
     let (mut reading, admission) = Reading::begin(&app.hub, &reader, approval, &wanted)?;
     let Some(resumption) = admission.resumption else {
-        return Ok(written(b"", &reading.token(), "\"resumed\":false,\"reason\":\"since\""));
+        return Ok(ended(begun(), &reading.token(), "\"resumed\":false,\"reason\":\"since\""));
     };
     if let Some(missed) = Missed::of(resumption) {
         return Ok(gone(missed, &reading));
     }
-    let (mut events, mut told) = (Vec::new(), 0);
+    let (mut body, mut count) = (begun(), 0);
     let mut over = false;
     loop {
-        let complete = reading.take(|change, commit_timestamp, telling| {
-            if !events.is_empty() {
-                events.push(b',');
+        let complete = reading.take(|_, told| {
+            if count > 0 {
+                body.put(b",");
             }
-            events.extend_from_slice(&Payloads::new(change, commit_timestamp).get(telling, profile));
-            told += 1;
-            events.len() < PIECE
+            body.tell(&app.large, told, profile, &Shape::Value);
+            count += 1;
+            body.len() < PIECE
         });
         match complete {
-            Ok(_) if !events.is_empty() => break,
+            Ok(_) if count > 0 => break,
             Ok(false) => tokio::task::yield_now().await,
             Ok(true) if over => break,
             Ok(true) => tokio::select! {
@@ -82,20 +76,27 @@ async fn answer(app: &App, peer: SocketAddr, uri: &Uri) -> Result<Vec<u8>, Refus
             Err(missed) => return Ok(gone(missed, &reading)),
         }
     }
-    COUNTED.read.poll.add(told);
-    Ok(written(&events, &reading.token(), "\"resumed\":true"))
+    COUNTED.read.poll.add(count);
+    Ok(ended(body, &reading.token(), "\"resumed\":true"))
 }
 
 /// Something may have been missed: the client goes on from where the server is.
-fn gone(missed: Missed, reading: &Reading) -> Vec<u8> {
+fn gone(missed: Missed, reading: &Reading) -> Gathered {
     let Missed { reason, oldest } = missed;
     let resumed = format!("\"resumed\":false,\"reason\":\"{reason}\",\"oldest\":\"{oldest}\"");
-    written(b"", &reading.here(), &resumed)
+    ended(begun(), &reading.here(), &resumed)
 }
 
-fn written(events: &[u8], position: &str, resumed: &str) -> Vec<u8> {
-    let rest = format!("],\"position\":\"{position}\",{resumed}}}");
-    [b"{\"events\":[", events, rest.as_bytes()].concat()
+/// An answer up to its events.
+fn begun() -> Gathered {
+    let mut body = Gathered::default();
+    body.put(b"{\"events\":[");
+    body
+}
+
+fn ended(mut body: Gathered, position: &str, resumed: &str) -> Gathered {
+    body.put(format!("],\"position\":\"{position}\",{resumed}}}").as_bytes());
+    body
 }
 
 /// The parameter `wait`, in whole seconds.

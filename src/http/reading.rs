@@ -8,12 +8,11 @@ use tokio::sync::watch;
 use super::refused::Refused;
 use crate::change::Change;
 use crate::change::value::Profile;
-use crate::change::wire::Telling;
 use crate::channel::{Admission, Refusal};
 use crate::history::Resumption;
 use crate::hub::{Approval, Hub, Joined, Listening, Reader};
 use crate::lsn::{Cursor, Epoch, Since};
-use crate::replay::{Part, Replay};
+use crate::replay::{Part, Replay, Told};
 use crate::topic::Topic;
 use crate::topic::pattern::Pattern;
 
@@ -140,14 +139,11 @@ impl Reading {
     }
 
     /// Hands over what comes next, until `take` wants no more; `true` when nothing more is held.
-    pub(super) fn take(
-        &mut self,
-        mut take: impl FnMut(&Change, &str, Telling) -> bool,
-    ) -> Result<bool, Missed> {
+    pub(super) fn take(&mut self, mut take: impl FnMut(&Change, &Told) -> bool) -> Result<bool, Missed> {
         let part = self.read()?;
         for told in &part.told {
-            let Some((change, commit_timestamp, _)) = told.change() else { continue };
-            let more = take(change, commit_timestamp, told.telling);
+            let Some((change, ..)) = told.change() else { continue };
+            let more = take(change, told);
             self.cursor = change.cursor;
             if !more {
                 return Ok(false);

@@ -154,6 +154,7 @@ impl Server {
             graphiql: graphql.is_some() && settings.graphql.graphiql,
             graphql,
             sessions: http::Sessions::default(),
+            large: http::Large::default(),
             vanished: settings.limits.vanished,
             stop: stopped,
         };

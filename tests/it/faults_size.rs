@@ -3,14 +3,16 @@
 use std::collections::BTreeSet;
 
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpSocket;
 
-use crate::cluster;
 use crate::faults::{patiently, scale};
 use crate::follower::{Follower, Keeping, digest};
 use crate::raw::{Raw, TEXT};
 use crate::service::Service;
 use crate::slot::Slot;
 use crate::socket::Socket;
+use crate::{cluster, longpoll};
 
 const MIB: usize = 1 << 20;
 
@@ -104,6 +106,57 @@ async fn a_large_row_that_many_come_back_for_is_held_once_for_all() {
     assert_eq!(digest(reader.change().await["record"]["body"].as_str()), digest(Some(&body)));
     let peak = service.peak();
     println!("{waiting} sockets for which {} MiB wait: at most {} MiB", length / MIB, peak / MIB);
+    assert!(peak < MEMORY, "{} MiB", peak / MIB);
+}
+
+#[tokio::test]
+async fn a_large_row_is_held_once_for_all_who_read_it_over_http() {
+    let (each, length) = (25, 8 * MIB);
+    let database = cluster::shared(15).database().await;
+    let client = database.connect().await;
+    client.batch_execute("create table t (id int primary key, body text)").await.unwrap();
+    let mut service = Service::start(&database.url(), &[("WALCAST__WINDOW__BYTES", "33554432")]).await;
+    let mut witness = Socket::connect(service.walcast()).await;
+    let begun = witness.joined("realtime:public:t", json!({"frames": "type"})).await;
+    let body = "a text.\n".repeat(length / 8);
+    client.execute("insert into t values (1, $1)", &[&body]).await.unwrap();
+    assert_eq!(witness.change().await["record"]["id"], 1);
+
+    let since = format!("{}.{}", begun["epoch"].as_str().unwrap(), begun["position"].as_str().unwrap());
+    let (mut readers, walcast) = (Vec::new(), service.walcast());
+    for _ in 0..each {
+        let session = longpoll::Session::open(walcast).await;
+        let payload = json!({"frames": "type", "since": since});
+        assert_eq!(session.send(&[json!(["1", "1", "realtime:public:t", "phx_join", payload])]).await, 200);
+        let ask = format!("?topic=realtime:public:t&since={since}");
+        for path in [format!("/events{ask}"), format!("/poll{ask}"), session.path()] {
+            let socket = TcpSocket::new_v4().unwrap();
+            socket.set_recv_buffer_size(4096).unwrap();
+            let mut reader = socket.connect(walcast.address()).await.unwrap();
+            let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+            reader.write_all(request.as_bytes()).await.unwrap();
+            readers.push(reader);
+        }
+    }
+    for transport in ["events", "poll", "longpoll"] {
+        patiently(&format!("each is told by {transport}"), &mut async || {
+            let (_, metrics) = walcast.get("/metrics").await;
+            metrics.contains(&format!("walcast_read_total{{transport=\"{transport}\"}} {each}\n"))
+        })
+        .await;
+    }
+    // Whoever reads is told all of it.
+    for reader in readers.iter_mut().take(3) {
+        let (mut told, mut left) = (Vec::new(), length / 8);
+        while left > 0 {
+            assert!(reader.read_buf(&mut told).await.unwrap() > 0, "{left} more lines");
+            let whole = memchr::memmem::rfind(&told, b"a text.").map_or(0, |last| last + 7);
+            left -= memchr::memmem::find_iter(&told[..whole], b"a text.").count();
+            told.drain(..whole);
+        }
+    }
+    let peak = service.peak();
+    println!("3 x {each} readers for whom {} MiB wait: at most {} MiB", length / MIB, peak / MIB);
     assert!(peak < MEMORY, "{} MiB", peak / MIB);
 }
 

@@ -203,6 +203,7 @@ impl Endpoint {
             graphiql: false,
             graphql,
             sessions: http::Sessions::default(),
+            large: http::Large::default(),
             vanished: std::time::Duration::from_secs(300),
             stop: stopped,
         };

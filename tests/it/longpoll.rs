@@ -23,13 +23,14 @@ async fn prepared() -> (Database, Client) {
 }
 
 /// A session, as a client holds it.
-struct Session<'a> {
+pub struct Session<'a> {
     walcast: &'a Walcast,
     token: String,
 }
 
 impl<'a> Session<'a> {
-    async fn open(walcast: &'a Walcast) -> Self {
+    /// Opens one.
+    pub async fn open(walcast: &'a Walcast) -> Self {
         let (status, body) = walcast.get("/socket/longpoll?vsn=2.0.0&").await;
         let body: Value = serde_json::from_str(&body).unwrap();
         assert_eq!((status, &body["status"], &body["messages"]), (200, &json!(410), &json!([])));
@@ -38,12 +39,13 @@ impl<'a> Session<'a> {
         Self { walcast, token }
     }
 
-    fn path(&self) -> String {
+    /// Where it polls.
+    pub fn path(&self) -> String {
         format!("/socket/longpoll?vsn=2.0.0&token={}", self.token)
     }
 
     /// Sends frames, one in each line.
-    async fn send(&self, frames: &[Value]) -> u64 {
+    pub async fn send(&self, frames: &[Value]) -> u64 {
         let lines: Vec<_> = frames.iter().map(Value::to_string).collect();
         self.post("application/x-ndjson", &lines.join("\n")).await
     }

@@ -11,11 +11,11 @@ use futures_util::{FutureExt, StreamExt};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
+use super::super::gathered::{Gathered, Large, Shape};
 use super::super::reading::{PIECE, Reading, Wanted, ask, stopped};
 use super::super::refused::Refused;
 use crate::change::value::write_string;
-use crate::channel::encoding::Payloads;
-use crate::channel::serializer::{Reference, Version, envelope};
+use crate::channel::serializer::Version;
 use crate::channel::{ChannelId, Conversation, Effect, JoinOptions, Refusal};
 use crate::hub::{Approval, Hub, Reader};
 use crate::lsn::Cursor;
@@ -66,7 +66,7 @@ struct Channel {
 }
 
 /// Messages as JSON strings, with commas between them.
-type Messages = Vec<u8>;
+pub(super) type Messages = Gathered;
 
 /// What a look at the window found.
 enum Found {
@@ -78,6 +78,7 @@ enum Found {
 
 pub(super) struct Session {
     hub: Hub,
+    large: Large,
     version: Version,
     reader: Reader,
     conversation: Conversation,
@@ -101,6 +102,7 @@ pub(super) struct Session {
 impl Session {
     pub(super) fn new(
         hub: Hub,
+        large: Large,
         version: Version,
         reader: Reader,
         polls: mpsc::Receiver<oneshot::Sender<Messages>>,
@@ -110,6 +112,7 @@ impl Session {
         let (rules, now) = (*hub.rules(), Instant::now());
         Self {
             hub,
+            large,
             version,
             reader,
             conversation: Conversation::new(version, rules.profile, rules.limits, now.into_std()),
@@ -130,7 +133,7 @@ impl Session {
     /// Runs until the server stops, an operator ends it, or nobody polls.
     pub(super) async fn run(mut self) {
         while self.step().await.is_continue() {}
-        self.answer(Messages::new());
+        self.answer(Messages::default());
     }
 
     async fn step(&mut self) -> ControlFlow<()> {
@@ -155,7 +158,7 @@ impl Session {
             poll = self.polls.recv() => match poll {
                 Some(poll) => {
                     // A client that polls a second time has given up the first.
-                    self.answer(Messages::new());
+                    self.answer(Messages::default());
                     self.held = Some(poll);
                     self.due = Instant::now() + HOLD;
                 }
@@ -172,7 +175,7 @@ impl Session {
                 if !holding {
                     return ControlFlow::Break(());
                 }
-                self.answer(Messages::new());
+                self.answer(Messages::default());
             }
         }
         ControlFlow::Continue(())
@@ -261,12 +264,13 @@ impl Session {
         if let Some(untaken) = self.untaken.take() {
             return Found::Some(untaken);
         }
-        let mut out = Messages::new();
+        let mut out = Messages::default();
         while out.len() < PIECE
             && let Some(message) = self.said.pop_front()
         {
             self.waiting -= message.len();
-            push(&mut out, &message);
+            separate(&mut out);
+            out.write(|out| write_string(out, &message));
         }
         let complete = out.len() >= PIECE || self.read(&mut out);
         match (out.is_empty(), complete) {
@@ -310,7 +314,7 @@ impl Session {
                 break;
             }
             if let Some(channel) = self.channels.get(*place) {
-                tell(out, self.version, channel, told);
+                tell(out, &self.large, self.version, channel, told);
             }
             last = Some(*cursor);
         }
@@ -347,21 +351,16 @@ async fn given_up(held: &mut Option<oneshot::Sender<Messages>>) {
 }
 
 /// Appends the messages of one change, in the form in which the channel is told.
-fn tell(out: &mut Messages, version: Version, channel: &Channel, told: &Told) {
-    let Some((change, commit_timestamp, _)) = told.change() else { return };
+fn tell(out: &mut Messages, large: &Large, version: Version, channel: &Channel, told: &Told) {
     COUNTED.read.longpoll.add(1);
+    separate(out);
     let JoinOptions { profile, star, .. } = channel.options;
-    let payload = Payloads::new(change, commit_timestamp).get(told.telling, profile);
-    let null = Reference::null();
-    for event in star.then_some("*").into_iter().chain([change.event(told.telling)]) {
-        let around = envelope(version, &null, &null, &channel.spelled, event);
-        push(out, &[&around.prefix, &*payload, &around.suffix].concat());
-    }
+    let spelled = Arc::clone(&channel.spelled);
+    out.tell(large, told, profile, &Shape::Messages { version, spelled, star });
 }
 
-fn push(out: &mut Messages, message: &[u8]) {
+fn separate(out: &mut Messages) {
     if !out.is_empty() {
-        out.push(b',');
+        out.put(b",");
     }
-    write_string(out, message);
 }
