@@ -2,22 +2,26 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpSocket;
 
+use crate::cluster::{self, Database};
 use crate::faults::{patiently, scale};
 use crate::follower::{Follower, Keeping, digest};
+use crate::longpoll;
 use crate::raw::{Raw, TEXT};
 use crate::service::Service;
 use crate::slot::Slot;
 use crate::socket::Socket;
-use crate::{cluster, longpoll};
 
 const MIB: usize = 1 << 20;
 
 /// What walcast may use altogether, with the window chosen for it.
 const MEMORY: usize = 256 * MIB;
+
+/// What large texts are made of.
+const LINE: &str = "a text.\n";
 
 #[tokio::test]
 async fn a_transaction_of_a_million_rows_arrives_whole_in_bounded_memory() {
@@ -72,19 +76,24 @@ async fn a_row_with_64_mb_of_text_arrives_whole_in_bounded_memory() {
     assert!(peak < MEMORY, "{} MiB", peak / MIB);
 }
 
-#[tokio::test]
-async fn a_large_row_that_many_come_back_for_is_held_once_for_all() {
-    let (waiting, length) = (60, 8 * MIB);
+/// A server that has told a row with a text of this length, in lines of 8 bytes, and what was joined before that.
+async fn told_before(length: usize) -> (Database, Service, Value) {
     let database = cluster::shared(15).database().await;
     let client = database.connect().await;
     client.batch_execute("create table t (id int primary key, body text)").await.unwrap();
-    let mut service = Service::start(&database.url(), &[("WALCAST__WINDOW__BYTES", "33554432")]).await;
+    let service = Service::start(&database.url(), &[("WALCAST__WINDOW__BYTES", "33554432")]).await;
     let mut witness = Socket::connect(service.walcast()).await;
     let begun = witness.joined("realtime:public:t", json!({"frames": "type"})).await;
-    let body = "a text.\n".repeat(length / 8);
+    let body = LINE.repeat(length / LINE.len());
     client.execute("insert into t values (1, $1)", &[&body]).await.unwrap();
     assert_eq!(witness.change().await["record"]["id"], 1);
+    (database, service, begun)
+}
 
+#[tokio::test]
+async fn a_large_row_that_many_come_back_for_is_held_once_for_all() {
+    let (waiting, length) = (60, 8 * MIB);
+    let (_database, mut service, begun) = told_before(length).await;
     let payload = json!({"frames": "type", "since": begun["position"], "epoch": begun["epoch"]});
     let join = json!(["1", "1", "realtime:public:t", "phx_join", payload]).to_string();
     let mut sockets = Vec::new();
@@ -103,7 +112,10 @@ async fn a_large_row_that_many_come_back_for_is_held_once_for_all() {
     .await;
     let mut reader = Socket::connect(service.walcast()).await;
     assert_eq!(reader.joined("realtime:public:t", payload).await["resumed"], true);
-    assert_eq!(digest(reader.change().await["record"]["body"].as_str()), digest(Some(&body)));
+    assert_eq!(
+        digest(reader.change().await["record"]["body"].as_str()),
+        digest(Some(&LINE.repeat(length / LINE.len())))
+    );
     let peak = service.peak();
     println!("{waiting} sockets for which {} MiB wait: at most {} MiB", length / MIB, peak / MIB);
     assert!(peak < MEMORY, "{} MiB", peak / MIB);
@@ -112,16 +124,7 @@ async fn a_large_row_that_many_come_back_for_is_held_once_for_all() {
 #[tokio::test]
 async fn a_large_row_is_held_once_for_all_who_read_it_over_http() {
     let (each, length) = (25, 8 * MIB);
-    let database = cluster::shared(15).database().await;
-    let client = database.connect().await;
-    client.batch_execute("create table t (id int primary key, body text)").await.unwrap();
-    let mut service = Service::start(&database.url(), &[("WALCAST__WINDOW__BYTES", "33554432")]).await;
-    let mut witness = Socket::connect(service.walcast()).await;
-    let begun = witness.joined("realtime:public:t", json!({"frames": "type"})).await;
-    let body = "a text.\n".repeat(length / 8);
-    client.execute("insert into t values (1, $1)", &[&body]).await.unwrap();
-    assert_eq!(witness.change().await["record"]["id"], 1);
-
+    let (_database, mut service, begun) = told_before(length).await;
     let since = format!("{}.{}", begun["epoch"].as_str().unwrap(), begun["position"].as_str().unwrap());
     let (mut readers, walcast) = (Vec::new(), service.walcast());
     for _ in 0..each {
@@ -147,7 +150,7 @@ async fn a_large_row_is_held_once_for_all_who_read_it_over_http() {
     }
     // Whoever reads is told all of it.
     for reader in readers.iter_mut().take(3) {
-        let (mut told, mut left) = (Vec::new(), length / 8);
+        let (mut told, mut left) = (Vec::new(), length / LINE.len());
         while left > 0 {
             assert!(reader.read_buf(&mut told).await.unwrap() > 0, "{left} more lines");
             let whole = memchr::memmem::rfind(&told, b"a text.").map_or(0, |last| last + 7);

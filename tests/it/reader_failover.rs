@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tokio_postgres::Client;
 
-use crate::cluster;
+use crate::cluster::{self, Database};
 use crate::faults::patiently;
 use crate::proxy::Proxy;
 use crate::slot::{Slot, as_role, id, written};
@@ -56,7 +56,21 @@ async fn connections_that_die_without_a_word_are_noticed_and_replaced() {
     other.joined("realtime:public:u", json!({})).await;
 }
 
-const BULK: &str = "create table bulk (id serial primary key, x text)";
+/// A database whose server never gives a silent reader up, with the tables t and bulk, a slot, and a way to it.
+async fn without_timeout() -> (Database, Client, Slot, Proxy) {
+    let shared = cluster::shared(15);
+    let database = shared.database().await;
+    let client = database.connect().await;
+    let sql = format!(
+        "alter database {} set wal_sender_timeout = 0; create table t (id int primary key); \
+         create table bulk (id serial primary key, x text)",
+        database.name()
+    );
+    client.batch_execute(&sql).await.unwrap();
+    let slot = Slot::new(database.connect().await);
+    let proxy = Proxy::to(shared.cluster().port());
+    (database, client, slot, proxy)
+}
 
 /// Freezes the connections of the reader, and writes until its walsender waits to send; returns the walsender's process.
 async fn stick(slot: &Slot, client: &Client, proxy: &Proxy) -> i32 {
@@ -80,17 +94,7 @@ async fn waits(client: &Client, pid: i32, event: &str) -> bool {
 
 #[tokio::test]
 async fn a_walsender_that_cannot_send_is_noticed_and_ended_though_it_has_no_timeout() {
-    let shared = cluster::shared(15);
-    let database = shared.database().await;
-    let client = database.connect().await;
-    // The server never gives a silent reader up.
-    let sql = format!(
-        "alter database {} set wal_sender_timeout = 0; create table t (id int primary key); {BULK}",
-        database.name()
-    );
-    client.batch_execute(&sql).await.unwrap();
-    let slot = Slot::new(database.connect().await);
-    let proxy = Proxy::to(shared.cluster().port());
+    let (database, client, slot, proxy) = without_timeout().await;
     let settings = [("WALCAST__REPLICATION__SLOT", slot.name.as_str())];
     let walcast = Walcast::spawn(&proxy.url(&database.url()), &settings);
     walcast.wait_for_status("live").await;
@@ -114,16 +118,7 @@ async fn a_walsender_that_cannot_send_is_noticed_and_ended_though_it_has_no_time
 
 #[tokio::test]
 async fn a_successor_ends_the_walsender_of_a_killed_process_that_cannot_say_that_it_ends() {
-    let shared = cluster::shared(15);
-    let database = shared.database().await;
-    let client = database.connect().await;
-    let sql = format!(
-        "alter database {} set wal_sender_timeout = 0; create table t (id int primary key); {BULK}",
-        database.name()
-    );
-    client.batch_execute(&sql).await.unwrap();
-    let slot = Slot::new(database.connect().await);
-    let proxy = Proxy::to(shared.cluster().port());
+    let (database, client, slot, proxy) = without_timeout().await;
     // Each round below writes more than the sockets on the way hold.
     let settings =
         [("WALCAST__REPLICATION__SLOT", slot.name.as_str()), ("WALCAST__WINDOW__BYTES", "536870912")];

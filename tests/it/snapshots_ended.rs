@@ -1,15 +1,13 @@
 //! Snapshots that are refused, or end before they are whole.
 
 use serde_json::json;
+use tokio_postgres::Client;
 
-use crate::cluster;
+use crate::cluster::{self, Database};
 use crate::slot::as_role;
 use crate::snapshots::TABLE;
 use crate::socket::Socket;
 use crate::walcast::{Walcast, until};
-
-const TAKING: &str = "select count(*) from pg_stat_activity where application_name = 'walcast-snapshot' \
-                      and datname = current_database()";
 
 #[tokio::test]
 async fn what_cannot_be_had_is_refused_by_name() {
@@ -53,8 +51,8 @@ async fn what_cannot_be_had_is_refused_by_name() {
     client.batch_execute(&format!("drop role {reader}")).await.unwrap();
 }
 
-#[tokio::test]
-async fn who_leaves_or_is_cut_leaves_no_snapshot_behind() {
+/// A server with a setting, and the table t, of more rows than the sockets on the way hold.
+async fn of_many_rows(setting: (&str, &str)) -> (Database, Client, Walcast) {
     let database = cluster::shared(15).database().await;
     let client = database.connect().await;
     client.batch_execute(TABLE).await.unwrap();
@@ -62,38 +60,42 @@ async fn who_leaves_or_is_cut_leaves_no_snapshot_behind() {
         .batch_execute("insert into t (n, v) select i, repeat('y', 1000) from generate_series(1, 60000) i")
         .await
         .unwrap();
-    let walcast = Walcast::serve(&database, &[("WALCAST__SNAPSHOT__CONNECTIONS", "2")]).await;
-    let count = async || client.query_one(TAKING, &[]).await.unwrap().get::<_, i64>(0);
+    let walcast = Walcast::serve(&database, &[setting]).await;
+    (database, client, walcast)
+}
+
+/// How many snapshots of this database are being read.
+async fn taking(client: &Client) -> i64 {
+    let sql = "select count(*) from pg_stat_activity where application_name = 'walcast-snapshot' \
+               and datname = current_database()";
+    client.query_one(sql, &[]).await.unwrap().get(0)
+}
+
+#[tokio::test]
+async fn who_leaves_or_is_cut_leaves_no_snapshot_behind() {
+    let (_database, client, walcast) = of_many_rows(("WALCAST__SNAPSHOT__CONNECTIONS", "2")).await;
     let mut leaving = Socket::connect(&walcast).await;
     leaving.joined("realtime:public:t", json!({"snapshot": {}})).await;
     let mut cut = Socket::connect(&walcast).await;
     cut.joined("realtime:public:t", json!({"snapshot": {}})).await;
-    until("both are under way", async || count().await == 2).await;
+    until("both are under way", async || taking(&client).await == 2).await;
     // Nobody reads any further, so neither can end by itself.
     leaving.send(json!(["1", "2", "realtime:public:t", "phx_leave", {}]).to_string()).await;
     drop(cut);
     let mut third = Socket::connect(&walcast).await;
     third.joined("realtime:public:t", json!({"snapshot": {"limit": 1}})).await;
     assert_eq!(third.frame().await[3], "snapshot");
-    until("none is left", async || count().await == 0).await;
+    until("none is left", async || taking(&client).await == 0).await;
 }
 
 #[tokio::test]
 async fn what_is_not_read_in_time_holds_no_snapshot_and_is_told_why() {
-    let database = cluster::shared(15).database().await;
-    let client = database.connect().await;
-    client.batch_execute(TABLE).await.unwrap();
-    client
-        .batch_execute("insert into t (n, v) select i, repeat('y', 1000) from generate_series(1, 60000) i")
-        .await
-        .unwrap();
-    let walcast = Walcast::serve(&database, &[("WALCAST__SNAPSHOT__SECONDS", "4")]).await;
-    let count = async || client.query_one(TAKING, &[]).await.unwrap().get::<_, i64>(0);
+    let (_database, client, walcast) = of_many_rows(("WALCAST__SNAPSHOT__SECONDS", "4")).await;
     // A client that does not read, then a database that does not answer.
     let mut socket = Socket::connect(&walcast).await;
     socket.joined("realtime:public:t", json!({"snapshot": {}})).await;
-    until("it is under way", async || count().await == 1).await;
-    until("it is given up", async || count().await == 0).await;
+    until("it is under way", async || taking(&client).await == 1).await;
+    until("it is given up", async || taking(&client).await == 0).await;
     let told = ends(&mut socket).await;
     assert!(told.starts_with("SnapshotTooSlow: "), "{told}");
 
@@ -103,7 +105,7 @@ async fn what_is_not_read_in_time_holds_no_snapshot_and_is_told_why() {
     let told = ends(&mut socket).await;
     assert!(told.starts_with("SnapshotTooSlow: "), "{told}");
     client.batch_execute("rollback").await.unwrap();
-    until("it is given up", async || count().await == 0).await;
+    until("it is given up", async || taking(&client).await == 0).await;
 }
 
 /// The reason why a snapshot ends, behind which the channel is closed.
