@@ -113,7 +113,7 @@ impl Events {
             let (profile, epoch) = (self.profile, self.reading.epoch());
             let complete = self.reading.take(|change, told| {
                 out.put(format!("id: {epoch}.{}\ndata: ", change.cursor).as_bytes());
-                out.tell(&self.large, told, profile, &Shape::Line);
+                out.tell(&self.large, told, profile, Shape::Line);
                 out.put(b"\n\n");
                 count += 1;
                 out.len() < PIECE

@@ -15,7 +15,7 @@ use super::event_stream::put_line;
 use crate::change::value::{Profile, write_string};
 use crate::change::wire::Telling;
 use crate::channel::encoding::Payloads;
-use crate::channel::serializer::{Reference, Version, envelope};
+use crate::channel::serializer::Envelope;
 use crate::lsn::{Cursor, Epoch};
 use crate::replay::Told;
 
@@ -32,19 +32,14 @@ pub(super) struct Gathered {
 }
 
 /// How a change is written.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Shape {
     /// As JSON.
     Value,
     /// As JSON in one line.
     Line,
-    /// As messages of Phoenix for who spells the topic so, in JSON strings with a comma between them.
-    Messages {
-        version: Version,
-        spelled: Arc<str>,
-        /// Whether it is told as `*` too.
-        star: bool,
-    },
+    /// As JSON in a JSON string.
+    Text,
 }
 
 impl Gathered {
@@ -68,25 +63,30 @@ impl Gathered {
         self.len += self.own.len().saturating_sub(before);
     }
 
-    /// Appends a change, of which nothing is written here if `large` has it.
-    pub(super) fn tell(&mut self, large: &Large, told: &Told, profile: Profile, shape: &Shape) {
-        let Some((change, commit_timestamp, _)) = told.change() else { return };
-        let telling = told.telling;
-        let payload = || Payloads::new(change, commit_timestamp).get(telling, profile);
-        let event = change.event(telling);
-        if change.action.bytes() < LARGE {
-            return self.write(|own| shape.write(own, event, &payload()));
+    /// Appends the payload of a change.
+    pub(super) fn tell(&mut self, large: &Large, told: &Told, profile: Profile, shape: Shape) {
+        self.put_payload(large.payload(told, profile, shape));
+    }
+
+    /// Appends the payload of a change in this envelope, all of it one JSON string.
+    pub(super) fn tell_message(&mut self, large: &Large, told: &Told, profile: Profile, envelope: &Envelope) {
+        let text = large.payload(told, profile, Shape::Text);
+        // Of two strings, what is between their quotes makes one.
+        let (mut prefix, mut suffix) = (Vec::new(), Vec::new());
+        write_string(&mut prefix, &envelope.prefix);
+        write_string(&mut suffix, &envelope.suffix);
+        self.put(prefix.strip_suffix(b"\"").unwrap_or_default());
+        self.put_payload(text.slice(1..text.len().saturating_sub(1)));
+        self.put(suffix.strip_prefix(b"\"").unwrap_or_default());
+    }
+
+    fn put_payload(&mut self, payload: Bytes) {
+        if payload.len() < LARGE {
+            return self.put(&payload);
         }
-        let (cursor, epoch) = (change.cursor, told.epoch);
-        let form = Form { cursor, epoch, telling, profile, shape: shape.clone() };
-        let bytes = large.get(form, || {
-            let mut out = Vec::new();
-            shape.write(&mut out, event, &payload());
-            out
-        });
         self.seal();
-        self.len += bytes.len();
-        self.parts.push(bytes);
+        self.len += payload.len();
+        self.parts.push(payload);
     }
 
     pub(super) fn append(&mut self, other: Self) {
@@ -122,21 +122,14 @@ impl Gathered {
 }
 
 impl Shape {
-    fn write(&self, out: &mut Vec<u8>, event: &str, payload: &[u8]) {
+    fn of(self, payload: Bytes) -> Bytes {
+        let mut out = Vec::new();
         match self {
-            Self::Value => out.extend_from_slice(payload),
-            Self::Line => put_line(out, payload),
-            Self::Messages { version, spelled, star } => {
-                let null = Reference::null();
-                for (number, event) in star.then_some("*").into_iter().chain([event]).enumerate() {
-                    if number > 0 {
-                        out.push(b',');
-                    }
-                    let around = envelope(*version, &null, &null, spelled, event);
-                    write_string(out, &[&around.prefix, payload, &around.suffix].concat());
-                }
-            }
+            Self::Value => return payload,
+            Self::Line => put_line(&mut out, &payload),
+            Self::Text => write_string(&mut out, &payload),
         }
+        out.into()
     }
 }
 
@@ -158,10 +151,21 @@ struct Form {
 }
 
 impl Large {
+    /// The payload of a change; of a small one, for whom alone it is asked.
+    fn payload(&self, told: &Told, profile: Profile, shape: Shape) -> Bytes {
+        let Some((change, commit_timestamp, _)) = told.change() else { return Bytes::new() };
+        let telling = told.telling;
+        let write = || shape.of(Payloads::new(change, commit_timestamp).get(telling, profile));
+        if change.action.bytes() < LARGE {
+            return write();
+        }
+        self.get(Form { cursor: change.cursor, epoch: told.epoch, telling, profile, shape }, write)
+    }
+
     /// The change in this form, written if nobody has it; who wants it meanwhile waits for that.
-    fn get(&self, form: Form, write: impl FnOnce() -> Vec<u8>) -> Bytes {
+    fn get(&self, form: Form, write: impl FnOnce() -> Bytes) -> Bytes {
         let written = self.written(form);
-        written.get_or_init(|| write().into_boxed_slice());
+        written.get_or_init(|| Vec::from(write()).into());
         Bytes::from_owner(Waiting(written))
     }
 
@@ -170,7 +174,10 @@ impl Large {
         if let Some(written) = forms.get(&form).and_then(Weak::upgrade) {
             return written;
         }
-        forms.retain(|_, written| written.strong_count() > 0);
+        // Before it grows.
+        if forms.len() == forms.capacity() {
+            forms.retain(|_, written| written.strong_count() > 0);
+        }
         let written = Arc::default();
         forms.insert(form, Arc::downgrade(&written));
         written
@@ -189,27 +196,39 @@ impl AsRef<[u8]> for Waiting {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lsn::Lsn;
 
-    fn form(cursor: Cursor, shape: Shape) -> Form {
+    fn form(at: u64, shape: Shape) -> Form {
+        let cursor = Cursor { change: Lsn(at), ..Cursor::default() };
         Form { cursor, epoch: None, telling: Telling::Plain, profile: Profile::Default, shape }
     }
 
     #[test]
     fn what_somebody_waits_with_is_there_for_others_in_the_same_form_alone() {
         let large = Large::default();
-        let messages = |star| Shape::Messages { version: Version::V2, spelled: "t".into(), star };
-        let shapes = [Shape::Value, Shape::Line, messages(false), messages(true)];
-        let waiting: Vec<Bytes> = (0..4_u8)
-            .zip(shapes.clone())
-            .map(|(number, shape)| large.get(form(Cursor::default(), shape), || vec![number; 9]))
+        let shapes = [Shape::Value, Shape::Line, Shape::Text];
+        let waiting: Vec<Bytes> = (0..3_u8)
+            .zip(shapes)
+            .map(|(number, shape)| large.get(form(0, shape), || vec![number; 9].into()))
             .collect();
         for (shape, held) in shapes.into_iter().zip(&waiting) {
-            let again = large.get(form(Cursor::default(), shape), || panic!("it is there"));
+            let again = large.get(form(0, shape), || panic!("it is there"));
             assert_eq!(again.as_ptr(), held.as_ptr());
         }
         drop(waiting);
-        let again = large.get(form(Cursor::default(), Shape::Value), || vec![7]);
-        assert_eq!((&*again, large.0.lock().unwrap().len()), (&[7_u8][..], 1));
+        assert_eq!(large.get(form(0, Shape::Value), || vec![7].into()), [7_u8][..]);
+    }
+
+    #[test]
+    fn what_nobody_waits_with_any_more_is_forgotten() {
+        let large = Large::default();
+        let waiting: Vec<Bytes> = (0..100).map(|at| large.get(form(at, Shape::Value), Bytes::new)).collect();
+        for at in 100..10_000 {
+            large.get(form(at, Shape::Value), Bytes::new);
+        }
+        let held = large.0.lock().unwrap().len();
+        assert!((100..1000).contains(&held), "{held}");
+        drop(waiting);
     }
 
     #[test]

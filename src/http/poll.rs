@@ -57,7 +57,7 @@ async fn answer(app: &App, peer: SocketAddr, uri: &Uri) -> Result<Gathered, Refu
             if count > 0 {
                 body.put(b",");
             }
-            body.tell(&app.large, told, profile, &Shape::Value);
+            body.tell(&app.large, told, profile, Shape::Value);
             count += 1;
             body.len() < PIECE
         });

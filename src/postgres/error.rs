@@ -69,6 +69,12 @@ pub enum PostgresError {
         /// Whether that streams no more, and waits until it can say why it ends.
         last_words: bool,
     },
+    /// It was there a moment ago.
+    #[error("the slot {slot:?} was dropped while the session began")]
+    SlotGone {
+        /// Slot name.
+        slot: String,
+    },
     /// Something that the operator has to mend, in whole sentences.
     #[error("{0}")]
     Operator(String),
@@ -129,7 +135,9 @@ impl PostgresError {
             | Self::Silent
             | Self::Timeout { .. }
             | Self::ShuttingDown
-            | Self::SlotInUse { .. } => Class::Retry,
+            | Self::SlotInUse { .. }
+            // Whether it may be made anew is decided before the next session.
+            | Self::SlotGone { .. } => Class::Retry,
             Self::Decode(_) | Self::Assembly(_) | Self::Catalog(_) => Class::Bug,
         }
     }

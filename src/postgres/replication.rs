@@ -3,6 +3,7 @@
 mod catching_up;
 mod closing;
 mod connecting;
+mod handed;
 mod liveness;
 
 pub(super) use connecting::probe;
@@ -12,14 +13,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use pgwire_replication::{PgWireError, ReplicationClient, ReplicationEvent};
+use pgwire_replication::{ReplicationClient, ReplicationEvent};
 use tokio::sync::watch;
 
 use super::backoff::Backoff;
 use super::session::{CONNECT_SECONDS, Session};
-use super::setup::{self, Prepared, Source, slot};
+use super::setup::slot::{self, Dead};
+use super::setup::{self, Prepared, Source};
 use super::{Class, Login, PostgresError, types};
-use crate::change::assembler::{Assembler, Passed};
+use crate::change::assembler::{Assembler, AssemblyError};
 use crate::change::message::Content;
 use crate::dispatch::{Inlet, Watches};
 use crate::lsn::{Cursor, Epoch, Lsn};
@@ -27,6 +29,7 @@ use crate::metrics::COUNTED;
 use crate::pgoutput::{self, Message};
 use crate::readiness::{Phase, Readiness};
 use catching_up::CatchingUp;
+use handed::Handed;
 use liveness::{LastWords, Patience, ShutdownSigns};
 
 /// How long our own statements may take altogether, in seconds; each by itself ends sooner, by the session's
@@ -43,13 +46,13 @@ pub struct Reader {
     inlet: Inlet,
     watches: Watches,
     stop: watch::Receiver<bool>,
-    /// What was handed over; everything up to there comes again after a reconnect and is dropped.
-    passed: Passed,
+    handed: Handed,
     epoch: Option<Epoch>,
     was_live: bool,
-    /// The process that serves the session, or that of a dead one, ours or not, which may still hold the slot.
+    /// The process that serves the session, or served the last one and may still hold the slot.
     walsender: Option<i32>,
-    last_words: LastWords,
+    /// Of whoever held the slot when this was last asked.
+    last_words: Option<LastWords>,
     /// How much silence the next session bears.
     patience: Patience,
 }
@@ -66,7 +69,6 @@ impl Reader {
         watches: Watches,
         stop: watch::Receiver<bool>,
     ) -> Self {
-        let passed = Passed::default();
         Self {
             login,
             session,
@@ -75,11 +77,11 @@ impl Reader {
             inlet,
             watches,
             stop,
-            passed,
+            handed: Handed::default(),
             epoch: None,
             was_live: false,
             walsender: None,
-            last_words: LastWords::default(),
+            last_words: None,
             patience: Patience::default(),
         }
     }
@@ -95,7 +97,7 @@ impl Reader {
             let watches = self.watches.clone();
             let error = tokio::select! {
                 // Only an idle wait is cut off here: a session sees the stop itself, to end in order.
-                ended = self.session() => match ended {
+                ended = Box::pin(self.session()) => match ended {
                     Ok(()) => return Ok(()),
                     Err(error) => error,
                 },
@@ -108,7 +110,8 @@ impl Reader {
             self.session.discard().await;
             let live = self.watches.readiness.borrow().is_live();
             self.was_live |= live;
-            let class = error.class();
+            let undescribed = matches!(error, PostgresError::Assembly(AssemblyError::UnknownRelation { .. }));
+            let class = if undescribed && self.handed.undescribed() { Class::Retry } else { error.class() };
             match class {
                 Class::Bug => return Err(error),
                 Class::Operator if !self.was_live => return Err(error),
@@ -116,11 +119,6 @@ impl Reader {
             }
             if live {
                 backoff = Backoff::default();
-            }
-            if let PostgresError::SlotInUse { pid, last_words, .. } = error
-                && self.last_words.waited(last_words.then_some(pid), Instant::now())
-            {
-                self.walsender = Some(pid);
             }
             let in_use =
                 matches!(error, PostgresError::SlotInUse { .. }) || error.sqlstate() == Some("55006");
@@ -158,15 +156,29 @@ impl Reader {
 
     /// One replication session, from connecting to its end; without an error it ends only when told to stop.
     async fn session(&mut self) -> Result<(), PostgresError> {
-        if let Some(pid) = self.walsender {
-            let release = slot::release(&self.session, &self.source.slot, pid);
-            if within("freeing the slot", PREPARE_SECONDS, release).await? {
-                self.walsender = None;
-            }
+        // Forgotten unless they are seen again.
+        let last_words = self.last_words.take();
+        if let Some(pid) = self.walsender
+            && self.release(pid, Dead::Ours).await?
+        {
+            self.walsender = None;
         }
         let prepare = setup::prepare(&self.session, &self.source, self.epoch);
-        let prepared = within("preparing publication and slot", PREPARE_SECONDS, prepare).await?;
-        let config = connecting::config(&self.login, &self.source, self.row_bytes, &prepared);
+        let prepared = within("preparing publication and slot", PREPARE_SECONDS, prepare).await;
+        if let Err(PostgresError::SlotInUse { pid, last_words: true, .. }) = prepared {
+            let (last_words, enough) = LastWords::seen(last_words, pid, Instant::now());
+            self.last_words = Some(last_words);
+            if enough {
+                self.release(pid, Dead::LastWords).await?;
+            }
+        }
+        let prepared = prepared?;
+        let mut config = connecting::config(&self.login, &self.source, self.row_bytes, &prepared);
+        if let Some(start) = self.handed.start() {
+            // It is not acknowledged: the replay window may want what lies before.
+            let start = pgwire_replication::Lsn::from_u64(start.0);
+            config = config.with_start_lsn(start).with_ack_lsn(pgwire_replication::Lsn::ZERO);
+        }
         let mut client = ReplicationClient::connect_gated(config).await.map_err(PostgresError::Stream)?;
         let result = self.served(&mut client, &prepared).await;
         if result.is_err() {
@@ -177,6 +189,11 @@ impl Reader {
         result
     }
 
+    async fn release(&self, pid: i32, dead: Dead) -> Result<bool, PostgresError> {
+        let release = slot::release(&self.session, &self.source.slot, pid, dead);
+        within("freeing the slot", PREPARE_SECONDS, release).await
+    }
+
     async fn served(
         &mut self,
         client: &mut ReplicationClient,
@@ -184,13 +201,18 @@ impl Reader {
     ) -> Result<(), PostgresError> {
         let opening = "opening the replication session";
         let (epoch, walsender) = within(opening, CONNECT_SECONDS, connecting::identify(client)).await?;
+        if self.handed.start().is_some() && self.epoch != Some(epoch) {
+            // Where it would begin is a place in another log.
+            self.handed = Handed::default();
+            return Err(PostgresError::StreamEnded);
+        }
         // Before it has the slot: from then on it is to be ended, whatever comes of it here.
         self.walsender = Some(walsender);
         let start = connecting::start(client, &self.source, prepared);
         let position = within(opening, CONNECT_SECONDS, start).await?;
         if self.epoch.is_some_and(|known| known != epoch) {
             tracing::warn!(%epoch, "the database is another one, or was promoted: a new epoch begins");
-            self.passed = Passed::default();
+            self.handed = Handed::default();
         }
         self.epoch = Some(epoch);
         self.inlet.begin(epoch, Cursor::before(position));
@@ -226,7 +248,7 @@ impl Reader {
         let mut lost = pin!(liveness::lost(session, slot, walsender, &heard, self.patience.time()));
         let mut progress = self.watches.progress.clone();
         let mut stop = self.stop.clone();
-        let mut assembler = Assembler::after(self.passed);
+        let mut assembler = Assembler::after(self.handed.passed);
         let mut signs = ShutdownSigns::default();
         loop {
             let event = tokio::select! {
@@ -246,7 +268,9 @@ impl Reader {
                 event = client.recv() => event,
             };
             heard.store(true, Ordering::Relaxed);
-            let event = event.map_err(|error| self.stream_error(error))?.ok_or(PostgresError::StreamEnded)?;
+            let event = event
+                .map_err(|error| connecting::explain(error, &self.source, self.row_bytes))?
+                .ok_or(PostgresError::StreamEnded)?;
             match event {
                 ReplicationEvent::KeepAlive { wal_end, reply_requested, .. } => {
                     if assembler.in_transaction() {
@@ -306,7 +330,7 @@ impl Reader {
     /// last one on its own time.
     async fn hand_over(&mut self, piece: Option<crate::change::Transaction>) {
         let Some(piece) = piece else { return };
-        self.passed.pass(&piece);
+        self.handed.pass(&piece);
         if let Some(end) = piece.end {
             COUNTED.received.set(end.0);
         }
@@ -338,24 +362,6 @@ impl Reader {
             Err(error) => return Err(error),
         }
         Ok(())
-    }
-
-    fn stream_error(&self, error: PgWireError) -> PostgresError {
-        match error {
-            PgWireError::MessageTooLarge { payload_bytes, .. } => {
-                PostgresError::RowTooLarge { bytes: payload_bytes, limit: self.row_bytes }
-            }
-            // A change is decoded with the catalog of its time (PostgreSQL manual, 49.2 Logical Decoding Concepts).
-            PgWireError::Server(text) if text.contains("publication") && text.contains("SQLSTATE 42704") => {
-                PostgresError::Operator(format!(
-                    "the slot {slot:?} holds changes from before the publication {publication:?} was made, and cannot \
-                     decode them ({text}); to give them up, run SELECT pg_drop_replication_slot('{slot}') and restart",
-                    slot = self.source.slot,
-                    publication = self.source.publication,
-                ))
-            }
-            error => PostgresError::Stream(error),
-        }
     }
 }
 

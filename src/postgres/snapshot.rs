@@ -96,10 +96,12 @@ impl Snapshots {
         let _turn = self.at_a_time.acquire().await;
         let session = Session::new(&self.login, "walcast-snapshot");
         let client = session.client().await.map_err(lost)?;
+        // Whoever waits for us ends it sooner: the server's own limit is for when we have vanished.
+        let limit = self.within.saturating_add(Duration::from_secs(10));
         let begin = format!(
             "begin isolation level repeatable read read only; set local statement_timeout = {}; \
              set local lock_timeout = 5000; set local row_security = off",
-            self.within.as_millis()
+            limit.as_millis()
         );
         client.batch_execute(&begin).await.map_err(PostgresError::Sql).map_err(lost)?;
         lock(&client, schema, table).await?;

@@ -155,5 +155,13 @@ async fn by_partition_all_changes_are_the_partitions_and_the_root_cannot_be_join
         .await;
         client.batch_execute("insert into \"S\".\"Root\" values (2, 2)").await.unwrap();
         assert_eq!(root.change().await["record"], json!({"id": 2, "n": 2}));
+
+        // Another process reads all of it again.
+        drop(walcast);
+        let walcast = Walcast::serve(&database, &[("WALCAST__REPLICATION__SLOT", &slot.name)]).await;
+        let mut root = Socket::connect(&walcast).await;
+        root.joined("realtime:S:Root", json!({})).await;
+        client.batch_execute("insert into \"S\".\"Root\" values (3, 3)").await.unwrap();
+        assert_eq!(root.change().await["record"], json!({"id": 3, "n": 3}));
     }
 }

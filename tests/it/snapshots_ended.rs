@@ -90,7 +90,7 @@ async fn who_leaves_or_is_cut_leaves_no_snapshot_behind() {
 
 #[tokio::test]
 async fn what_is_not_read_in_time_holds_no_snapshot_and_is_told_why() {
-    let (_database, client, walcast) = of_many_rows(("WALCAST__SNAPSHOT__SECONDS", "4")).await;
+    let (database, client, walcast) = of_many_rows(("WALCAST__SNAPSHOT__SECONDS", "4")).await;
     // A client that does not read, then a database that does not answer.
     let mut socket = Socket::connect(&walcast).await;
     socket.joined("realtime:public:t", json!({"snapshot": {}})).await;
@@ -99,12 +99,12 @@ async fn what_is_not_read_in_time_holds_no_snapshot_and_is_told_why() {
     let told = ends(&mut socket).await;
     assert!(told.starts_with("SnapshotTooSlow: "), "{told}");
 
-    client.batch_execute("begin; lock table t").await.unwrap();
+    let locking = database.connect().await;
+    locking.batch_execute("begin; lock table t").await.unwrap();
     let mut socket = Socket::connect(&walcast).await;
     socket.joined("realtime:public:t", json!({"snapshot": {}})).await;
     let told = ends(&mut socket).await;
     assert!(told.starts_with("SnapshotTooSlow: "), "{told}");
-    client.batch_execute("rollback").await.unwrap();
     until("it is given up", async || taking(&client).await == 0).await;
 }
 

@@ -120,8 +120,8 @@ async fn text_of_another_encoding_is_converted_to_utf8_whatever_the_role_asks_fo
     }
 }
 
-/// `"char"` is one byte. Older servers print a byte from 128 on as it is, which is no UTF-8 even in a UTF-8
-/// database; newer ones print an escape.
+/// `"char"` is one byte. Before 15, servers print a byte from 128 on as it is, which is no UTF-8 even in a UTF-8 database; then
+/// as an escape.
 #[tokio::test]
 async fn a_single_byte_type_cannot_break_a_frame() {
     for &major in postgres_binaries::majors() {
@@ -135,9 +135,7 @@ async fn a_single_byte_type_cannot_break_a_frame() {
         let mut socket = Socket::connect(&walcast).await;
         socket.joined("realtime:public:bytes", json!({"frames": "type"})).await;
         client.batch_execute("insert into bytes values (1, 'é', array['é'::\"char\", 'x'])").await.unwrap();
-        let printed = "select convert_to(format('%s', c), 'SQL_ASCII') from bytes";
-        let printed: Vec<u8> = client.query_one(printed, &[]).await.unwrap().get(0);
-        let c = quoted(&String::from_utf8_lossy(&printed));
+        let c = quoted(if major < 15 { "\u{FFFD}" } else { r"\303" });
         let expected = format!("{{\"id\":1,\"c\":{c},\"cs\":[{c},\"x\"]}}");
         assert_eq!(told(&mut socket).await.json("record"), expected, "on {major}");
         assert!(walcast.stop().success());

@@ -11,11 +11,11 @@ use futures_util::{FutureExt, StreamExt};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
-use super::super::gathered::{Gathered, Large, Shape};
+use super::super::gathered::{Gathered, Large};
 use super::super::reading::{PIECE, Reading, Wanted, ask, stopped};
 use super::super::refused::Refused;
 use crate::change::value::write_string;
-use crate::channel::serializer::Version;
+use crate::channel::serializer::{Reference, Version, envelope};
 use crate::channel::{ChannelId, Conversation, Effect, JoinOptions, Refusal};
 use crate::hub::{Approval, Hub, Reader};
 use crate::lsn::Cursor;
@@ -352,11 +352,14 @@ async fn given_up(held: &mut Option<oneshot::Sender<Messages>>) {
 
 /// Appends the messages of one change, in the form in which the channel is told.
 fn tell(out: &mut Messages, large: &Large, version: Version, channel: &Channel, told: &Told) {
+    let Some((change, ..)) = told.change() else { return };
     COUNTED.read.longpoll.add(1);
-    separate(out);
     let JoinOptions { profile, star, .. } = channel.options;
-    let spelled = Arc::clone(&channel.spelled);
-    out.tell(large, told, profile, &Shape::Messages { version, spelled, star });
+    let null = Reference::null();
+    for event in star.then_some("*").into_iter().chain([change.event(told.telling)]) {
+        separate(out);
+        out.tell_message(large, told, profile, &envelope(version, &null, &null, &channel.spelled, event));
+    }
 }
 
 fn separate(out: &mut Messages) {

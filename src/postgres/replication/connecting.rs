@@ -46,7 +46,8 @@ pub(in crate::postgres) fn probe(login: &Login, source: &Source) -> ReplicationC
     ReplicationConfig::new(host, user, password, database, quote(&source.slot), quote(&source.publication))
         .with_port(port)
         .with_tls(login.replication_tls())
-        .with_options(format!("{own} {PINNED_OUTPUT}"))
+        // Nobody reads notices here, and a walsender that tells some can wait for that as one does that ends.
+        .with_options(format!("{own} {PINNED_OUTPUT} -c client_min_messages=error"))
         .with_application_name(APPLICATION_NAME)
 }
 
@@ -86,8 +87,31 @@ pub(super) async fn start(
         begin.ok_or_else(|| unread("CREATE_REPLICATION_SLOT did not say where the slot begins"))?
     };
     client.start().await.map_err(PostgresError::Stream)?;
-    client.wait_started().await.map_err(PostgresError::Stream)?;
+    let started = client.wait_started().await.map_err(PostgresError::Stream);
+    // Publications are looked for later: here it is the slot that does not exist (undefined_object).
+    started.map_err(|error| match error.sqlstate() {
+        Some("42704") => PostgresError::SlotGone { slot: source.slot.clone() },
+        _ => error,
+    })?;
     Ok(position)
+}
+
+/// What an error of the stream says of our settings, where it does.
+pub(super) fn explain(error: PgWireError, source: &Source, row_bytes: usize) -> PostgresError {
+    match error {
+        PgWireError::MessageTooLarge { payload_bytes, .. } => {
+            PostgresError::RowTooLarge { bytes: payload_bytes, limit: row_bytes }
+        }
+        // A change is decoded with the catalog of its time (PostgreSQL manual, 49.2 Logical Decoding Concepts).
+        PgWireError::Server(text) if text.contains("publication") && text.contains("SQLSTATE 42704") => {
+            let Source { slot, publication, .. } = source;
+            PostgresError::Operator(format!(
+                "the slot {slot:?} holds changes from before the publication {publication:?} was made, and cannot decode \
+                 them ({text}); to give them up, run SELECT pg_drop_replication_slot('{slot}') and restart"
+            ))
+        }
+        error => PostgresError::Stream(error),
+    }
 }
 
 /// A column of the first row of an answer.

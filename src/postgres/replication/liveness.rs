@@ -76,23 +76,27 @@ impl ShutdownSigns {
 /// connection is dead, so that it waits for ever in saying why.
 ///
 /// What a walcast leaves that was killed is ended by its successor.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct LastWords {
-    since: Option<(i32, Instant)>,
+    pid: i32,
+    since: Instant,
+    borne: Duration,
 }
 
 impl LastWords {
     /// How long a client that lives may take to read them.
     const BORNE: Duration = Duration::from_secs(5);
 
-    /// The slot was looked at, and the process `waiting` was seen to wait so; `true` when it has for long enough.
-    pub(super) fn waited(&mut self, waiting: Option<i32>, now: Instant) -> bool {
-        let since = |pid| match self.since {
-            Some((known, since)) if known == pid => since,
-            _ => now,
-        };
-        self.since = waiting.map(|pid| (pid, since(pid)));
-        self.since.is_some_and(|(_, since)| now.saturating_duration_since(since) >= Self::BORNE)
+    /// The process `pid` was seen to wait so, as it may have been before without a pause; whether it has for long enough. If
+    /// that does not end it, nothing will soon: it is given ever more time.
+    pub(super) fn seen(before: Option<Self>, pid: i32, now: Instant) -> (Self, bool) {
+        let before = before.filter(|before| before.pid == pid);
+        let mut words = before.unwrap_or(Self { pid, since: now, borne: Self::BORNE });
+        let enough = now.saturating_duration_since(words.since) >= words.borne;
+        if enough {
+            words = Self { pid, since: now, borne: words.borne.saturating_mul(2) };
+        }
+        (words, enough)
     }
 }
 
@@ -218,21 +222,17 @@ mod tests {
     }
 
     #[test]
-    fn last_words_are_borne_for_five_seconds_of_one_process() {
+    fn last_words_are_borne_for_five_seconds_of_one_process_then_longer() {
         let start = Instant::now();
-        let at = |seconds| start + Duration::from_secs(seconds);
-        let mut words = LastWords::default();
-        let seen = [
-            (Some(1), 0),
-            (Some(1), 4),
-            (None, 5),
-            (Some(1), 6),
-            (Some(2), 10),
-            (Some(2), 14),
-            (Some(2), 15),
-        ];
-        let ended = seen.map(|(pid, seconds)| words.waited(pid, at(seconds)));
-        assert_eq!(ended, [false, false, false, false, false, false, true]);
+        let mut words = None;
+        let mut seen = |pid, seconds| {
+            let (next, enough) = LastWords::seen(words.take(), pid, start + Duration::from_secs(seconds));
+            words = Some(next);
+            enough
+        };
+        let times = [(1, 0), (1, 4), (2, 6), (2, 10), (2, 11), (2, 12), (2, 20), (2, 21), (2, 40), (2, 41)];
+        let enough = times.map(|(pid, seconds)| seen(pid, seconds));
+        assert_eq!(enough, [false, false, false, false, true, false, false, true, false, true]);
     }
 
     #[test]

@@ -82,7 +82,8 @@ pub(super) async fn ensure(
         ));
     }
     if let Some(pid) = pid {
-        // Streaming, a walsender waits elsewhere (`WalSenderWriteData`); before, it has nothing to send that could block.
+        // For its stream a walsender waits elsewhere (`WalSenderWriteData`), and before it has nothing to send that could
+        // block.
         let last_words = row.get::<_, bool>(8) && !temporary;
         return Err(PostgresError::SlotInUse { slot: slot.clone(), pid, last_words });
     }
@@ -131,8 +132,17 @@ fn position(text: &str) -> Result<Lsn, PostgresError> {
         .map_err(|error| PostgresError::Operator(format!("the slot's position cannot be read: {error}")))
 }
 
-/// Ends the walsender of a session that is dead, if it still holds the slot; `pid` is its process. Returns whether it holds
-/// it no longer.
+/// Why a session is taken for dead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::postgres) enum Dead {
+    /// It was ours, and we gave it up.
+    Ours,
+    /// Its walsender waits to say why it ends, and still does when it is told.
+    LastWords,
+}
+
+/// Ends the walsender of a dead session, if it still holds the slot; `pid` is its process. Returns whether nothing more can
+/// be done: it holds it no longer, or we may not end it.
 ///
 /// One that was told to end while its connection is dead waits for ever in sending why, which `wal_sender_timeout` does not
 /// bound. Told a second time it ends without a word (`ProcessClientWriteInterrupt` of Postgres).
@@ -143,13 +153,15 @@ pub(in crate::postgres) async fn release(
     session: &Session,
     slot: &str,
     pid: i32,
+    dead: Dead,
 ) -> Result<bool, PostgresError> {
     let client = session.client().await?;
     // Each waits up to a second for its end (PostgreSQL manual, 9.28.2 Server Signaling Functions).
-    let sql = "select pg_terminate_backend(active_pid, 1000) from pg_replication_slots \
-               where slot_name = $1 and active_pid = $2";
+    let sql = "select pg_terminate_backend(s.active_pid, 1000) \
+               from pg_replication_slots s, pg_stat_get_activity(s.active_pid) holder \
+               where s.slot_name = $1 and s.active_pid = $2 and ($3 or holder.wait_event = 'ClientWrite')";
     for _ in 0..2 {
-        match client.query_opt(sql, &[&slot, &pid]).await {
+        match client.query_opt(sql, &[&slot, &pid, &(dead == Dead::Ours)]).await {
             Ok(None) => return Ok(true),
             Ok(Some(_)) => {
                 tracing::info!(
@@ -160,7 +172,7 @@ pub(in crate::postgres) async fn release(
             }
             Err(error) if error.code().is_some() => {
                 tracing::warn!(slot, pid, %error, "the walsender of a dead session cannot be told to end");
-                return Ok(false);
+                return Ok(true);
             }
             Err(error) => return Err(PostgresError::Sql(error)),
         }
