@@ -27,7 +27,9 @@ impl Session {
     /// A session to `login`, called `name` in `pg_stat_activity`; nothing is connected yet.
     #[must_use]
     pub fn new(login: &Login, name: &str) -> Self {
-        let login = login.with_options(&format!("{PINNED_OUTPUT} -c statement_timeout=15s")).with(|config| {
+        // Should packets vanish in a transaction, the server would keep its locks and its snapshot until TCP gives up.
+        let limits = "-c statement_timeout=15s -c idle_in_transaction_session_timeout=30s";
+        let login = login.with_options(&format!("{PINNED_OUTPUT} {limits}")).with(|config| {
             config
                 .application_name(name)
                 .connect_timeout(Duration::from_secs(CONNECT_SECONDS))
